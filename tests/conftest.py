@@ -1,0 +1,50 @@
+"""Fixtures that find the material which is not part of the repository."""
+
+import os
+from pathlib import Path
+from typing import NoReturn
+
+import hypothesis
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+
+# The first example may compile kernels, so no deadline; CI repeats the same examples.
+hypothesis.settings.register_profile("local", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def _missing(message: str) -> NoReturn:
+    """Skip the test, or fail it where the data are required."""
+    if os.environ.get("SKYMIX_REQUIRE_DATA") == "1":
+        pytest.fail(f"{message} (SKYMIX_REQUIRE_DATA=1 forbids skipping)", pytrace=False)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Folder of the real observations: SKYMIX_DATA, else ../shared/data, else data."""
+    named = os.environ.get("SKYMIX_DATA")
+    candidates = [Path(named)] if named else [SHARED / "data", ROOT / "data"]
+    for folder in candidates:
+        if folder.is_dir():
+            return folder.resolve()
+    looked = " and ".join(str(folder) for folder in candidates)
+    _missing(
+        f"No real data: looked for {looked}. "
+        "Run `skymix fetch-data`, or set SKYMIX_DATA to a folder that holds them."
+    )
+
+
+@pytest.fixture(scope="session")
+def gammabayes_reference() -> Path:
+    """File of results computed with GammaBayes, to compare with."""
+    path = SHARED / "facts" / "gammabayes" / "reference.h5"
+    if not path.is_file():
+        _missing(
+            f"No GammaBayes reference: looked for {path}. "
+            "Put the folder `shared` of the project beside the repository."
+        )
+    return path
