@@ -1,0 +1,51 @@
+"""Which files outside the study a stage reads, and where the data folder keeps them."""
+
+from pathlib import Path
+
+from skymix.study.components import (
+    Catalogue,
+    DarkMatter,
+    DiffuseTemplate,
+    ScalarSinglet,
+    TabulatedAnnihilation,
+)
+from skymix.study.load import data_folder
+from skymix.study.model import Study
+from skymix.study.observation import RecordedEvents, RecordedResponse
+
+ANNIHILATION_SPECTRA = Path("gamma/dark-matter-spectra/PPPC4DMID/AtProduction_gammas.dat")
+SINGLET_CROSS_SECTIONS = Path("gamma/dark-matter-spectra/singletscalar_dm")
+PLANE_SURVEY = Path("gamma/catalogs/hgps_catalog_v1.fits.gz")
+DIFFUSE_CUBE = Path("gamma/fermi-gc/gll_iem_v07_gc.fits.gz")
+
+
+def event_file(study: Study, observation: str) -> Path | None:
+    """DL3 file of recorded events; None if the events are simulated."""
+    events = study.observations[observation].events
+    return data_folder(study) / events.path if isinstance(events, RecordedEvents) else None
+
+
+def response_file(study: Study, observation: str) -> Path | None:
+    """DL3 file of the response; None if it is the parametric telescope."""
+    response = study.observations[observation].response
+    return data_folder(study) / response.path if isinstance(response, RecordedResponse) else None
+
+
+def component_files(study: Study, component: str) -> dict[str, Path]:
+    """Tables that a component is made of, by role; paths are relative to the data folder.
+
+    Roles are "spectra", "cross_sections" (a folder), "catalogue" and "template".
+    """
+    settings = study.components[component]
+    found: dict[str, Path] = {}
+    if isinstance(settings, DarkMatter):
+        spectrum = settings.spectrum
+        if isinstance(spectrum, TabulatedAnnihilation | ScalarSinglet):
+            found["spectra"] = spectrum.path or ANNIHILATION_SPECTRA
+        if isinstance(spectrum, ScalarSinglet):
+            found["cross_sections"] = spectrum.cross_sections or SINGLET_CROSS_SECTIONS
+    elif isinstance(settings, Catalogue):
+        found["catalogue"] = settings.path or PLANE_SURVEY
+    elif isinstance(settings, DiffuseTemplate):
+        found["template"] = settings.path or DIFFUSE_CUBE
+    return {role: data_folder(study) / path for role, path in found.items()}

@@ -1,0 +1,129 @@
+"""Settings of the mixture tree, the marginalisation and the sampler."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, Tag, model_validator
+
+from skymix.study.quantities import Default, PositiveNumber, Section
+
+
+class Dirichlet(Section):
+    """Dirichlet prior of the fractions of a split."""
+
+    dirichlet: tuple[PositiveNumber, ...] = Field(description="Concentrations, one a child.")
+
+
+class Beta(Section):
+    """Beta prior of the first of two fractions."""
+
+    beta: tuple[PositiveNumber, PositiveNumber] = Field(description="The two shape parameters.")
+
+
+class Fixed(Section):
+    """Fractions that are given."""
+
+    fixed: tuple[PositiveNumber, ...] = Field(description="Fractions, one a child, adding up to 1.")
+
+    @model_validator(mode="after")
+    def _sum(self) -> "Fixed":
+        if abs(sum(self.fixed) - 1) > 1e-9:
+            raise ValueError(f"fixed: the fractions add up to {sum(self.fixed):g}, not to 1")
+        return self
+
+
+def _prior_kind(value: Any) -> str | None:
+    for kind in ("dirichlet", "beta", "fixed"):
+        if (isinstance(value, dict) and kind in value) or hasattr(value, kind):
+            return kind
+    return None
+
+
+SplitPrior = Annotated[
+    Annotated[Dirichlet, Tag("dirichlet")]
+    | Annotated[Beta, Tag("beta")]
+    | Annotated[Fixed, Tag("fixed")],
+    Discriminator(
+        _prior_kind,
+        custom_error_type="split_prior",
+        custom_error_message="a prior of fractions is one of {dirichlet: [...]},"
+        " {beta: [a, b]} and {fixed: [...]}",
+    ),
+]
+
+
+class Split(Section):
+    """An inner node of the tree: shares its weight among its children."""
+
+    prior: SplitPrior | None = Field(
+        default=None, description="Prior of the fractions; if absent a flat Dirichlet."
+    )
+    children: "dict[str, Split | None]" = Field(
+        min_length=1,
+        description="Children by name: nothing after a component's name, or another split.",
+    )
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "Split":
+        n = len(self.children)
+        prior = self.prior
+        if isinstance(prior, Beta) and n != 2:
+            raise ValueError(f"a beta prior is for two children, here are {n}")
+        values = (
+            prior.dirichlet
+            if isinstance(prior, Dirichlet)
+            else prior.fixed
+            if isinstance(prior, Fixed)
+            else None
+        )
+        if values is not None and len(values) != n:
+            raise ValueError(f"the prior has {len(values)} values for {n} children")
+        return self
+
+    def leaves(self) -> list[str]:
+        """Names of the leaves, in the order of the file."""
+        return [
+            leaf
+            for name, child in self.children.items()
+            for leaf in (child.leaves() if child is not None else [name])
+        ]
+
+    def nodes(self) -> list[str]:
+        """Names of all nodes below this one."""
+        return [
+            node
+            for name, child in self.children.items()
+            for node in [name, *(child.nodes() if child is not None else [])]
+        ]
+
+
+class Marginalisation(Section):
+    """How the integrals over the true coordinates are done."""
+
+    events: Literal["binned", "unbinned"] = Field(
+        default="binned",
+        description="Merge events that share a reconstructed cell, or take each at its own place.",
+    )
+    tolerance: PositiveNumber = Field(
+        default=Default(1e-6),
+        lt=0.1,
+        description="Part of the response that the scan of an unbinned event may leave out.",
+    )
+
+
+class NestedSampler(Section):
+    """dynesty's static nested sampler."""
+
+    kind: Literal["nested"] = Field(default="nested", description="Kind of sampler.")
+    live_points: PositiveInt = Field(default=500, ge=10, description="Number of live points.")
+    dlogz: PositiveNumber = Field(
+        default=Default(0.05), description="Stop when the remaining log evidence falls below this."
+    )
+    bound: Literal["none", "single", "multi", "balls", "cubes"] = Field(
+        default="single", description="How dynesty bounds the live points."
+    )
+    sample: Literal["auto", "unif", "rwalk", "slice", "rslice"] = Field(
+        default="auto", description="How dynesty draws a new point."
+    )
+    seed: NonNegativeInt | None = Field(
+        default=None, description="Seed of the sampler; derived from the study's if absent."
+    )

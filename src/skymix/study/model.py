@@ -1,0 +1,153 @@
+"""The study as a whole, and the checks that span its sections."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
+
+from skymix.study.components import AnyComponent
+from skymix.study.mixture import Marginalisation, NestedSampler, Split
+from skymix.study.observation import Grids, Observation, Region, Selection, SimulatedEvents
+from skymix.study.parameters import Scan
+from skymix.study.quantities import Section
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+
+
+class Study(Section):
+    """Everything that one analysis is made of."""
+
+    name: Name = Field(description="Name of the study; its results go to results/<name>.")
+    description: str = Field(default="", description="One sentence for the report.")
+    seed: NonNegativeInt = Field(
+        default=0, description="Seed that all random streams are derived from."
+    )
+    data: Path | None = Field(
+        default=None,
+        description=(
+            "Folder of data files; if absent $SKYMIX_DATA, else ../shared/data if it exists,"
+            " else data/."
+        ),
+    )
+    domain: Literal["gamma"] = Field(default="gamma", description="Kind of analysis.")
+    region: Region = Field(description="The part of the sky that is analysed.")
+    grids: Grids = Field(description="Cells of the reconstructed and of the true space.")
+    selection: Selection = Field(default=Selection(), description="Cuts on the events.")
+    observations: dict[Name, Observation] = Field(min_length=1, description="Observations by name.")
+    components: dict[Name, AnyComponent] = Field(
+        min_length=1, description="Source components by name."
+    )
+    tree: Split = Field(description="How the components share the events.")
+    marginalisation: Marginalisation = Field(
+        default=Marginalisation(), description="Integration over the true coordinates."
+    )
+    sampler: NestedSampler = Field(default=NestedSampler(), description="The sampler.")
+
+    @model_validator(mode="after")
+    def _tree_matches_components(self) -> "Study":
+        leaves, known = self.tree.leaves(), set(self.components)
+        for leaf in leaves:
+            if leaf not in known:
+                raise ValueError(
+                    f"tree: '{leaf}' is not a component; components are {_names(known)}"
+                )
+        missing = known - set(leaves)
+        if missing:
+            raise ValueError(
+                f"tree: leaves out the component {_names(missing)}; add it as a leaf or delete it"
+            )
+        nodes = self.tree.nodes()
+        twice = {node for node in nodes if nodes.count(node) > 1}
+        if twice:
+            raise ValueError(f"tree: {_names(twice)} appears more than once; names must be unique")
+        return self
+
+    @model_validator(mode="after")
+    def _shared_parameters_agree(self) -> "Study":
+        seen: dict[str, tuple[str, Scan[float]]] = {}
+        for component, field, scan in self.scans():
+            name = parameter_name(component, field, scan)
+            where = f"{component}.{field}"
+            if name in seen and _prior_of(seen[name][1]) != _prior_of(scan):
+                raise ValueError(
+                    f"components: {seen[name][0]} and {where} share the parameter '{name}'"
+                    " but differ in its range or prior; make them equal"
+                )
+            seen.setdefault(name, (where, scan))
+        return self
+
+    @model_validator(mode="after")
+    def _simulations_name_what_exists(self) -> "Study":
+        parameters = {parameter_name(c, f, s): s for c, f, s in self.scans()}
+        for name, observation in self.observations.items():
+            events = observation.events
+            if not isinstance(events, SimulatedEvents):
+                continue
+            place = f"observations.{name}.events"
+            for component in events.counts:
+                if component not in self.components:
+                    raise ValueError(
+                        f"{place}.counts: '{component}' is not a component;"
+                        f" components are {_names(set(self.components))}"
+                    )
+            for parameter, value in events.parameters.items():
+                if parameter not in parameters:
+                    raise ValueError(
+                        f"{place}.parameters: '{parameter}' is not a scanned parameter;"
+                        f" scanned parameters are {_names(set(parameters))}"
+                    )
+                try:
+                    parameters[parameter].parse(value)
+                except ValueError as error:
+                    raise ValueError(f"{place}.parameters.{parameter}: {error}") from None
+            missing = set(parameters) - set(events.parameters)
+            if missing:
+                raise ValueError(
+                    f"{place}.parameters: the true value of {_names(missing)} is needed to simulate"
+                )
+        return self
+
+    def scans(self) -> list[tuple[str, str, "Scan[float]"]]:
+        """(component, dotted field, scan) of every scanned parameter, in the order of the file."""
+        return [
+            (name, field, scan)
+            for name, component in self.components.items()
+            for field, scan in component_scans(component)
+        ]
+
+
+def component_scans(section: Section, prefix: str = "") -> list[tuple[str, "Scan[float]"]]:
+    """(dotted field, scan) of every scanned parameter of a component."""
+    found: list[tuple[str, Scan[float]]] = []
+    for field in type(section).model_fields:
+        value = getattr(section, field)
+        if isinstance(value, Scan):
+            found.append((prefix + field, value))
+        elif isinstance(value, Section):
+            found += component_scans(value, f"{prefix}{field}.")
+    return found
+
+
+def true_values(study: Study, observation: str) -> dict[str, float]:
+    """True value of each scanned parameter of a simulated observation, in the scan's unit."""
+    events = study.observations[observation].events
+    if not isinstance(events, SimulatedEvents):
+        return {}
+    return {
+        name: scan.parse(events.parameters[name])
+        for component, field, scan in study.scans()
+        for name in [parameter_name(component, field, scan)]
+    }
+
+
+def parameter_name(component: str, field: str, scan: "Scan[float]") -> str:
+    """Name of a scanned parameter: its own, else component and field."""
+    return scan.name or f"{component}.{field.rsplit('.', 1)[-1]}"
+
+
+def _prior_of(scan: "Scan[float]") -> object:
+    return (*scan.prior_bounds(), scan.spacing if scan.prior is None else scan.prior)
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names)) or "none"

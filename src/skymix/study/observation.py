@@ -1,0 +1,121 @@
+"""Settings of the region, the grids and the observations."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+
+from skymix.study.components import Position
+from skymix.study.quantities import Default, Energy, PositiveNumber, Section, Size, Time
+
+
+class Region(Section):
+    """The part of the sky that is analysed: a rectangle about a direction."""
+
+    centre: Position = Field(
+        description="Centre; longitudes and latitudes of the study are offsets from it."
+    )
+    width: Size = Field(le=180, description="Extent in longitude.")
+    height: Size = Field(le=120, description="Extent in latitude.")
+
+
+class EnergyGrid(Section):
+    """Cells of equal width in log energy."""
+
+    min: Energy = Field(description="Lower edge of the first cell.")
+    max: Energy = Field(description="Upper edge of the last cell.")
+    per_decade: PositiveNumber = Field(description="Number of cells a decade.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "EnergyGrid":
+        if self.min >= self.max:
+            raise ValueError(f"'min' ({self.min:g} TeV) must be below 'max' ({self.max:g} TeV)")
+        return self
+
+
+class Grids(Section):
+    """Cells of the reconstructed (data) space and of the true space."""
+
+    energy: EnergyGrid = Field(description="Reconstructed energies; events outside are cut.")
+    true_energy: EnergyGrid = Field(description="True energies; must reach beyond the data's.")
+    pixel: Size = Field(description="Size of a pixel of the reconstructed sky.")
+    subdivision: PositiveInt = Field(
+        default=2, le=16, description="True pixels along the side of a reconstructed pixel."
+    )
+    margin: Size = Field(
+        default=Default(0.6),
+        le=20,
+        description="How far the true sky reaches beyond the region on each side.",
+    )
+
+    @model_validator(mode="after")
+    def _covers(self) -> "Grids":
+        data, true = self.energy, self.true_energy
+        if true.min > data.min or true.max < data.max:
+            raise ValueError(
+                f"true_energy: {true.min:g} to {true.max:g} TeV does not cover the data's"
+                f" {data.min:g} to {data.max:g} TeV; widen true_energy or narrow energy"
+            )
+        return self
+
+
+class Selection(Section):
+    """Cuts on the events."""
+
+    offset_max: Size = Field(
+        default=Default(180.0), description="Largest angle between an event and the pointing."
+    )
+
+
+class SimulatedEvents(Section):
+    """Events drawn from the components through the response."""
+
+    kind: Literal["simulated"] = Field(description="Where the events come from.")
+    pointing: Position = Field(description="Direction of the telescope.")
+    livetime: Time = Field(description="Observation time corrected for dead time.")
+    counts: dict[str, PositiveNumber | Literal["model"] | Literal[0]] = Field(
+        default={},
+        description=(
+            "Expected number of selected events by component; 'model', also if absent, takes it"
+            " from the component's own amplitude and the livetime; 0 leaves it out."
+        ),
+    )
+    parameters: dict[str, str | float] = Field(
+        default={}, description="True value of each scanned parameter, by parameter name."
+    )
+    seed: NonNegativeInt | None = Field(
+        default=None, description="Seed of this observation; derived from the study's if absent."
+    )
+
+
+class RecordedEvents(Section):
+    """Events of a DL3 file (Gamma Astro Data Formats)."""
+
+    kind: Literal["dl3"] = Field(description="Where the events come from.")
+    path: Path = Field(description="FITS file with EVENTS and GTI; relative to the data folder.")
+
+
+class ParametricTelescope(Section):
+    """The built-in telescope: closed formulas, no file."""
+
+    kind: Literal["parametric"] = Field(description="Where the response comes from.")
+
+
+class RecordedResponse(Section):
+    """Instrument response functions of a DL3 file."""
+
+    kind: Literal["dl3"] = Field(description="Where the response comes from.")
+    path: Path = Field(
+        description="FITS file with AEFF, EDISP, PSF and BKG; relative to the data folder."
+    )
+
+
+class Observation(Section):
+    """One pointing of the telescope."""
+
+    events: Annotated[SimulatedEvents | RecordedEvents, Field(discriminator="kind")] = Field(
+        description="The event list."
+    )
+    response: Annotated[ParametricTelescope | RecordedResponse, Field(discriminator="kind")] = (
+        Field(description="The instrument response.")
+    )

@@ -1,0 +1,101 @@
+"""What each stage of the workflow depends on, and where its product lies."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from skymix.study.model import Study, component_scans, parameter_name
+from skymix.study.observation import RecordedResponse
+from skymix.study.parameters import Scan
+
+
+def results_folder(study: Study) -> Path:
+    """Folder of all products of a study."""
+    return Path("results") / study.name
+
+
+def response_key(study: Study, observation: str) -> str:
+    """Name of the response table of an observation; observations with equal settings share it."""
+    settings = _response_settings(study, observation)
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
+    response = study.observations[observation].response
+    stem = Path(response.path).name.split(".")[0] if isinstance(response, RecordedResponse) else ""
+    return f"{stem or response.kind}-{digest}"
+
+
+def observation_of_key(study: Study, key: str) -> str:
+    """First observation that uses a response table."""
+    return next(name for name in study.observations if response_key(study, name) == key)
+
+
+def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
+    """Just the settings that shape a stage's product, as JSON values.
+
+    Parameters
+    ----------
+    stage : "events", "response", "marginals", "likelihood", "posterior", "diagnostics", "report"
+    names : observation, component as the stage needs them
+    """
+    full = study.model_dump(mode="json")
+    if stage == "events":
+        return _events_settings(study, full, names["observation"])
+    if stage == "response":
+        return _response_settings(study, names["observation"])
+    if stage == "marginals":
+        parts = {k: full[k] for k in ("region", "grids", "selection", "marginalisation")}
+        parts["component"] = _component_settings(study, names["component"], _without_prior)
+        return parts
+    if stage == "likelihood":
+        scans = {f"{c}.{f}": s.model_dump(mode="json") for c, f, s in study.scans()}
+        return {"tree": full["tree"], "scans": scans}
+    if stage == "posterior":
+        return {"sampler": full["sampler"], "seed": full["seed"]}
+    if stage == "diagnostics":
+        return {k: full[k] for k in ("region", "grids")}
+    if stage == "report":
+        return full
+    raise ValueError(f"'{stage}' is not a stage")
+
+
+def _events_settings(study: Study, full: dict[str, Any], observation: str) -> dict[str, Any]:
+    events = full["observations"][observation]["events"]
+    parts = {"region": full["region"], "selection": full["selection"], "events": events}
+    if events["kind"] != "simulated":
+        return {**parts, "energy": full["grids"]["energy"]}
+    # The true value of a scanned parameter is in `events`; its nodes and prior do not matter.
+    emitting = [name for name in study.components if events["counts"].get(name) != 0]
+    components = {name: _component_settings(study, name, lambda name, _: name) for name in emitting}
+    return {**parts, "grids": full["grids"], "seed": full["seed"], "components": components}
+
+
+def _component_settings(
+    study: Study, name: str, scan_as: Callable[[str, "Scan[float]"], Any]
+) -> dict[str, Any]:
+    """Settings of a component with each scan replaced by `scan_as(default name, scan)`."""
+    settings = study.components[name].model_dump(mode="json")
+    for field, scan in component_scans(study.components[name]):
+        *parents, last = field.split(".")
+        section = settings
+        for parent in parents:
+            section = section[parent]
+        section[last] = scan_as(parameter_name(name, field, scan), scan)
+    return settings
+
+
+def _without_prior(name: str, scan: "Scan[float]") -> dict[str, Any]:
+    return {**scan.model_dump(mode="json", exclude={"prior"}), "name": name}
+
+
+def _response_settings(study: Study, observation: str) -> dict[str, Any]:
+    return {
+        "response": study.observations[observation].response.model_dump(mode="json"),
+        "true_energy": study.grids.true_energy.model_dump(mode="json"),
+    }
+
+
+def stream_seed(study: Study, stage: str, observation: str) -> int:
+    """Seed of a stage's random stream: a function of the study's seed and of the names only."""
+    text = f"{study.seed}/{stage}/{observation}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
