@@ -1,0 +1,24 @@
+"""Products on disk: the only place that knows HDF5 and netCDF."""
+
+from skymix.store.base import Provenance, file_sha256, read_product, read_provenance, write_product
+from skymix.store.diagnostics import Diagnostics
+from skymix.store.events import Events
+from skymix.store.likelihood import LikelihoodTables
+from skymix.store.marginals import Marginals
+from skymix.store.posterior import read_posterior, write_posterior
+from skymix.store.response import Response
+
+__all__ = [
+    "Diagnostics",
+    "Events",
+    "LikelihoodTables",
+    "Marginals",
+    "Provenance",
+    "Response",
+    "file_sha256",
+    "read_posterior",
+    "read_product",
+    "read_provenance",
+    "write_posterior",
+    "write_product",
+]

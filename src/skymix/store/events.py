@@ -1,0 +1,41 @@
+"""Event lists: reconstructed coordinates in the region frame, exposure, and truth if simulated."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from skymix.axes import FloatArray, IntArray
+from skymix.store.base import array, scalar
+
+
+@dataclass(frozen=True, eq=False)
+class Events:
+    """Selected events of one observation.
+
+    Longitudes and latitudes are offsets from the region's centre (rotated sky frame). Truth
+    columns hold -1 or NaN for recorded events and NaN for background, which has no true energy.
+    """
+
+    schema_name: ClassVar[str] = "events"
+    schema_version: ClassVar[int] = 1
+
+    event_id: IntArray = array("", ("event",), "i8")
+    energy: FloatArray = array("TeV", ("event",))
+    lon: FloatArray = array("deg", ("event",))
+    lat: FloatArray = array("deg", ("event",))
+    true_component: IntArray = array("", ("event",), "i8")
+    true_energy: FloatArray = array("TeV", ("event",), finite=False)
+    true_lon: FloatArray = array("deg", ("event",), finite=False)
+    true_lat: FloatArray = array("deg", ("event",), finite=False)
+    observation: str = scalar()
+    pointing_lon: float = scalar("deg")
+    pointing_lat: float = scalar("deg")
+    livetime: float = scalar("s")
+    cuts: str = scalar()  # JSON: number of events read, and removed by each cut, in order
+    components: tuple[str, ...] = scalar()  # names that true_component counts
+    expected_counts: FloatArray = array("", ("component",))  # simulated only, else empty
+    truth: str = scalar()  # JSON: true value of each parameter, by name; "{}" if recorded
+
+    @property
+    def size(self) -> int:
+        """Number of events."""
+        return int(self.energy.size)
