@@ -1,0 +1,6 @@
+"""What a posterior says of the data and of the sampler that made it."""
+
+from skymix.diagnostics.insertion import insertion_p_value
+from skymix.diagnostics.predict import predict_posterior
+
+__all__ = ["insertion_p_value", "predict_posterior"]

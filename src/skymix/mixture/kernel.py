@@ -1,0 +1,186 @@
+"""The mixture sum over all data: sum_i c_i ln sum_r coefficient_r table[r, i].
+
+The table is cut into tiles of a few hundred data, laid out (tile, row, datum), so that a tile
+stays in cache while all points of a batch pass over it. A tile holds data of one multiplicity;
+their mixture values are multiplied in groups of eight before exponents and mantissas are summed
+apart, so that a tile costs one logarithm. Where a product leaves the range of normal numbers the
+tile is done again with a logarithm a datum: zeros give -inf, never a wrong finite number.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from skymix.axes import FloatArray
+
+# Reassociation only: no assumption that values are finite.
+_FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+_LN2 = math.log(2.0)
+_MANTISSA = np.int64(0x000FFFFFFFFFFFFF)
+_ONE = np.int64(0x3FF0000000000000)
+_SMALL_TILE, _LARGE_TILE = 64, 512
+
+
+@dataclass(frozen=True, eq=False)
+class TiledTable:
+    """A table of densities cut into tiles.
+
+    Parameters
+    ----------
+    values : (ntile, nrow, size) densities over the largest of their column
+    filled : (ntile,) number of data in each tile
+    multiplicity : (ntile, size) of each datum
+    uniform : (ntile,) whether the data of a tile share one multiplicity
+    constant : sum of multiplicity x ln(largest of the column)
+    """
+
+    values: FloatArray
+    filled: np.ndarray[Any, np.dtype[np.int64]]
+    multiplicity: FloatArray
+    uniform: np.ndarray[Any, np.dtype[np.bool_]]
+    constant: float
+
+    @classmethod
+    def build(cls, table: FloatArray, multiplicity: FloatArray) -> "TiledTable":
+        """Tiles of a (nrow, ndatum) table; every column must have a positive entry."""
+        largest = table.max(axis=0)
+        size = _SMALL_TILE if table.shape[1] < 2000 else _LARGE_TILE
+        tiles = _tiles(multiplicity, size)
+        values = np.zeros((len(tiles), table.shape[0], size))
+        filled = np.array([len(tile) for tile in tiles], dtype=np.int64)
+        counts = np.ones((len(tiles), size))
+        uniform = np.empty(len(tiles), dtype=np.bool_)
+        for t, tile in enumerate(tiles):
+            values[t, :, : tile.size] = table[:, tile] / largest[tile]
+            counts[t, : tile.size] = multiplicity[tile]
+            uniform[t] = np.all(multiplicity[tile] == multiplicity[tile[0]])
+        constant = math.fsum(multiplicity * np.log(largest))
+        return cls(values, filled, counts, uniform, constant)
+
+    def log_sum(self, rows: np.ndarray[Any, Any], coefficients: FloatArray) -> FloatArray:
+        """Log likelihood of each point.
+
+        Parameters
+        ----------
+        rows : (npoint, nterm) rows of the table
+        coefficients : (npoint, nterm) their factors, zero or positive
+
+        Returns
+        -------
+        (npoint,) ; -inf where a datum has no density, NaN where a coefficient is NaN
+        """
+        out = np.zeros(rows.shape[0])
+        _log_sum(
+            self.values,
+            self.filled,
+            self.multiplicity,
+            self.uniform,
+            np.ascontiguousarray(rows, dtype=np.int64),
+            np.ascontiguousarray(coefficients),
+            out,
+        )
+        return out + self.constant
+
+
+def _tiles(multiplicity: FloatArray, size: int) -> list[np.ndarray[Any, Any]]:
+    """Columns of each tile: whole tiles of one multiplicity, the remainders mixed."""
+    order = np.argsort(multiplicity, kind="stable")
+    _, starts = np.unique(multiplicity[order], return_index=True)
+    tiles, rest = [], []
+    for group in np.split(order, starts[1:]):
+        whole = group.size - group.size % size
+        tiles += list(group[:whole].reshape(-1, size))
+        rest.append(group[whole:])
+    left = np.concatenate(rest)
+    tiles += [left[i : i + size] for i in range(0, left.size, size)]
+    return tiles
+
+
+@njit(cache=True, fastmath=_FASTMATH)
+def _mix(tile: Any, rows: Any, coefficients: Any, value: Any) -> None:
+    """value[i] = sum of coefficient x row, four rows at a time."""
+    n = rows.size
+    size = value.size
+    value[:] = 0.0
+    r = 0
+    while r + 4 <= n:
+        a, b, c, d = tile[rows[r]], tile[rows[r + 1]], tile[rows[r + 2]], tile[rows[r + 3]]
+        wa, wb = coefficients[r], coefficients[r + 1]
+        wc, wd = coefficients[r + 2], coefficients[r + 3]
+        for i in range(size):
+            value[i] += wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i]
+        r += 4
+    while r < n:
+        a, wa = tile[rows[r]], coefficients[r]
+        for i in range(size):
+            value[i] += wa * a[i]
+        r += 1
+
+
+@njit(cache=True)
+def _log_each(value: Any, multiplicity: Any, filled: int) -> float:
+    total = 0.0
+    for i in range(filled):
+        if value[i] > 0.0:
+            total += multiplicity[i] * math.log(value[i])
+        elif value[i] == 0.0:
+            return -np.inf
+        else:
+            return np.nan
+    return total
+
+
+@njit(cache=True, fastmath=_FASTMATH)
+def _log_product(value: Any, filled: int, product: Any, bits: Any) -> tuple[float, bool]:
+    """Sum of the logarithms of a tile, and whether every product was a normal number."""
+    size = value.size
+    for i in range(filled, size):
+        value[i] = 1.0
+    groups = size // 8
+    for j in range(groups):
+        product[j] = value[j]
+    for k in range(1, 8):
+        for j in range(groups):
+            product[j] *= value[k * groups + j]
+    exponent, lowest, highest = 0, 2047, 0
+    for j in range(groups):
+        x = bits[j] >> 52
+        exponent += x
+        lowest = min(lowest, x)
+        highest = max(highest, x)
+        bits[j] = (bits[j] & _MANTISSA) | _ONE
+    if lowest < 1 or highest >= 2047:
+        return 0.0, False
+    # Mantissas are in [1, 2): 64 of them cannot overflow.
+    rest = 1.0
+    for j in range(groups):
+        rest *= product[j]
+    return math.log(rest) + _LN2 * (exponent - 1023 * groups), True
+
+
+@njit(cache=True, nogil=True, fastmath=_FASTMATH)
+def _log_sum(
+    values: Any,
+    filled: Any,
+    multiplicity: Any,
+    uniform: Any,
+    rows: Any,
+    coefficients: Any,
+    out: Any,
+) -> None:
+    size = values.shape[2]
+    value = np.empty(size)
+    product = np.empty(size // 8)
+    bits = product.view(np.int64)
+    for t in range(values.shape[0]):
+        for b in range(rows.shape[0]):
+            _mix(values[t], rows[b], coefficients[b], value)
+            if uniform[t]:
+                total, normal = _log_product(value, filled[t], product, bits)
+                if normal:
+                    out[b] += multiplicity[t, 0] * total
+                    continue
+            out[b] += _log_each(value, multiplicity[t], filled[t])

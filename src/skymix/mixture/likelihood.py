@@ -1,0 +1,187 @@
+"""Mixture of tabulated densities as a sampling problem.
+
+    ln L(theta) = sum_i c_i ln sum_k w_k(theta) p_k(d_i | theta),
+
+with weights from the tree and densities interpolated linearly between the nodes of their
+parameters.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from skymix.axes import FloatArray, IntArray
+from skymix.mixture.kernel import TiledTable
+from skymix.mixture.parameters import ParameterAxis
+from skymix.mixture.priors import Prior
+from skymix.mixture.tree import Tree
+
+
+@dataclass(frozen=True, eq=False)
+class LeafTable:
+    """Densities of one leaf at all data.
+
+    Parameters
+    ----------
+    name : name of the leaf in the tree
+    density : (nrow, ndatum); rows run over the parameter grid, last parameter fastest
+    axes : grids of the parameters, none for a single row
+    """
+
+    name: str
+    density: FloatArray
+    axes: tuple[ParameterAxis, ...] = ()
+
+    def __post_init__(self) -> None:
+        rows = int(np.prod([axis.nodes.size for axis in self.axes]))
+        if self.density.shape[0] != rows:
+            raise ValueError(
+                f"leaf {self.name}: {self.density.shape[0]} rows for {rows} parameter nodes"
+            )
+        if not np.all(np.isfinite(self.density)) or np.any(self.density < 0):
+            raise ValueError(f"leaf {self.name}: densities must be finite and not negative")
+
+
+class TabulatedMixture:
+    """Mixture likelihood with its priors: batched prior transform and log likelihood.
+
+    Parameters
+    ----------
+    tree : splits and leaves
+    leaves : one table a leaf of the tree, in any order
+    multiplicity : (ndatum,) number of events of each datum
+    priors : prior of each scanned parameter, by name
+
+    Attributes
+    ----------
+    names : free fractions as ``fraction.<child>``, then the scanned parameters
+
+    Raises
+    ------
+    ValueError
+        If tables and tree do not name the same leaves, sizes differ, a parameter has no prior,
+        or a datum has no density in any leaf.
+    """
+
+    def __init__(
+        self,
+        tree: Tree,
+        leaves: Sequence[LeafTable],
+        multiplicity: FloatArray,
+        priors: Mapping[str, Prior],
+    ) -> None:
+        by_name = {leaf.name: leaf for leaf in leaves}
+        if set(by_name) != set(tree.leaves) or len(leaves) != len(tree.leaves):
+            raise ValueError(
+                f"tables are of {sorted(by_name)}, but the tree's leaves are {sorted(tree.leaves)}"
+            )
+        self.tree = tree
+        self.leaves = tuple(by_name[name] for name in tree.leaves)
+        self.multiplicity = multiplicity
+        scanned = list(dict.fromkeys(a.name for leaf in self.leaves for a in leaf.axes))
+        for name in scanned:
+            if name not in priors:
+                raise ValueError(f"parameter {name} has no prior")
+        self.priors = {name: priors[name] for name in scanned}
+        self.names = (*(f"fraction.{child}" for child in tree.free_fractions), *scanned)
+        self._table = self._check_and_tile()
+
+    @property
+    def ndim(self) -> int:
+        """Number of parameters."""
+        return len(self.names)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names fit for an axis."""
+        return self.names
+
+    def _check_and_tile(self) -> TiledTable:
+        for leaf in self.leaves:
+            if leaf.density.shape[1] != self.multiplicity.size:
+                raise ValueError(
+                    f"leaf {leaf.name}: {leaf.density.shape[1]} data, expected"
+                    f" {self.multiplicity.size}"
+                )
+        table = np.concatenate([leaf.density for leaf in self.leaves])
+        if np.any(table.max(axis=0) <= 0):
+            datum = int(np.flatnonzero(table.max(axis=0) <= 0)[0])
+            raise ValueError(f"datum {datum} has zero density under every component")
+        return TiledTable.build(table, self.multiplicity)
+
+    def prior_transform(self, u: FloatArray) -> FloatArray:
+        """Parameters, (n, ndim), of unit-cube points (n, ndim)."""
+        theta = np.empty_like(u)
+        n = self.tree.ndim
+        theta[:, :n] = self.tree.transform(u[:, :n])
+        for j, prior in enumerate(self.priors.values(), start=n):
+            theta[:, j] = prior.transform(u[:, j])
+        return theta
+
+    def log_prior(self, theta: FloatArray) -> FloatArray:
+        """Log prior density, (n,)."""
+        n = self.tree.ndim
+        total = self.tree.log_prior(theta[:, :n])
+        for j, prior in enumerate(self.priors.values(), start=n):
+            total = total + prior.log_density(theta[:, j])
+        return total
+
+    def log_likelihood(self, theta: FloatArray) -> FloatArray:
+        """Log likelihood, (n,), of parameters (n, ndim)."""
+        return self._table.log_sum(*self._terms(theta))
+
+    def weights(self, theta: FloatArray) -> FloatArray:
+        """Weights of the leaves, (n, nleaf)."""
+        return self.tree.weights(theta[:, : self.tree.ndim])
+
+    def responsibilities(self, theta: FloatArray) -> FloatArray:
+        """Probability of each leaf at each datum for one parameter set (ndim,), (ndatum, nleaf)."""
+        rows, coefficients = self._terms(theta[None])
+        joint = np.zeros((self.multiplicity.size, len(self.leaves)))
+        at = 0
+        for k, (leaf, count) in enumerate(zip(self.leaves, self._term_counts, strict=True)):
+            part = slice(at, at + count)
+            at = part.stop
+            joint[:, k] = coefficients[0, part] @ leaf.density[rows[0, part] - self._offsets[k]]
+        return joint / joint.sum(axis=1, keepdims=True)
+
+    def leaf_rows(self, theta: FloatArray) -> list[tuple[IntArray, FloatArray]]:
+        """Rows of each leaf's table, (n, nterm), and their interpolation weights."""
+        column = {name: j for j, name in enumerate(self.names)}
+        return [self._interpolate(leaf, theta, column) for leaf in self.leaves]
+
+    @cached_property
+    def _offsets(self) -> tuple[int, ...]:
+        sizes = [leaf.density.shape[0] for leaf in self.leaves]
+        return tuple(np.cumsum([0, *sizes[:-1]]).tolist())
+
+    @cached_property
+    def _term_counts(self) -> tuple[int, ...]:
+        return tuple(2 ** len(leaf.axes) for leaf in self.leaves)
+
+    def _terms(self, theta: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Rows of the joint table and their coefficients, (n, nterm) each."""
+        weights = self.weights(theta)
+        rows, coefficients = [], []
+        for k, (row, fraction) in enumerate(self.leaf_rows(theta)):
+            rows.append(row + self._offsets[k])
+            coefficients.append(fraction * weights[:, k : k + 1])
+        return np.concatenate(rows, axis=1), np.concatenate(coefficients, axis=1)
+
+    @staticmethod
+    def _interpolate(
+        leaf: LeafTable, theta: FloatArray, column: Mapping[str, int]
+    ) -> tuple[IntArray, FloatArray]:
+        n = theta.shape[0]
+        rows = np.zeros((n, 1), dtype=np.int64)
+        weights = np.ones((n, 1))
+        for axis in leaf.axes:
+            node, fraction = axis.locate(theta[:, column[axis.name]])
+            f = fraction[:, None]
+            rows = np.concatenate([rows * axis.nodes.size] * 2, axis=1) + np.repeat(
+                np.stack([node, node + 1], axis=1), rows.shape[1], axis=1
+            )
+            weights = np.concatenate([weights * (1 - f), weights * f], axis=1)
+        return rows, weights

@@ -1,0 +1,163 @@
+"""Prior densities and their transforms from the unit cube, vectorised over points."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from scipy import special
+
+from skymix.axes import FloatArray
+
+
+class Prior(Protocol):
+    """Prior of one parameter."""
+
+    def transform(self, u: FloatArray) -> FloatArray:
+        """Inverse cumulative distribution."""
+
+    def log_density(self, x: FloatArray) -> FloatArray:
+        """Natural logarithm of the normalised density; -inf outside the bounds."""
+
+
+def _check_bounds(lower: float, upper: float) -> None:
+    if not lower < upper:
+        raise ValueError(f"prior: lower bound {lower:g} must be below upper bound {upper:g}")
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Uniform between two bounds."""
+
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        _check_bounds(self.lower, self.upper)
+
+    def transform(self, u: FloatArray) -> FloatArray:
+        """Inverse cumulative distribution."""
+        return self.lower + (self.upper - self.lower) * u
+
+    def log_density(self, x: FloatArray) -> FloatArray:
+        """-ln(upper - lower) inside."""
+        inside = (x >= self.lower) & (x <= self.upper)
+        return np.where(inside, -np.log(self.upper - self.lower), -np.inf)
+
+
+@dataclass(frozen=True)
+class LogUniform:
+    """Uniform in the logarithm between two positive bounds."""
+
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        _check_bounds(self.lower, self.upper)
+        if self.lower <= 0:
+            raise ValueError(f"prior: log_uniform needs positive bounds, not {self.lower:g}")
+
+    def transform(self, u: FloatArray) -> FloatArray:
+        """Inverse cumulative distribution."""
+        value = self.lower * (self.upper / self.lower) ** u
+        return np.clip(value, self.lower, self.upper)
+
+    def log_density(self, x: FloatArray) -> FloatArray:
+        """-ln(x ln(upper / lower)) inside."""
+        inside = (x >= self.lower) & (x <= self.upper)
+        safe = np.where(inside, x, 1.0)
+        return np.where(inside, -np.log(safe * np.log(self.upper / self.lower)), -np.inf)
+
+
+@dataclass(frozen=True)
+class TruncatedNormal:
+    """Normal, cut at two bounds and normalised between them."""
+
+    mean: float
+    sd: float
+    lower: float
+    upper: float
+
+    def __post_init__(self) -> None:
+        _check_bounds(self.lower, self.upper)
+        if self.sd <= 0:
+            raise ValueError(f"prior: standard deviation {self.sd:g} must be greater than zero")
+
+    def _cumulative(self) -> tuple[float, float]:
+        z = (np.array([self.lower, self.upper]) - self.mean) / self.sd
+        low, high = special.ndtr(z)
+        return float(low), float(high)
+
+    def transform(self, u: FloatArray) -> FloatArray:
+        """Inverse cumulative distribution."""
+        low, high = self._cumulative()
+        value = self.mean + self.sd * special.ndtri(low + (high - low) * u)
+        return np.clip(value, self.lower, self.upper)
+
+    def log_density(self, x: FloatArray) -> FloatArray:
+        """Normal density over the probability between the bounds."""
+        low, high = self._cumulative()
+        z = (x - self.mean) / self.sd
+        value = -0.5 * z * z - np.log(self.sd * np.sqrt(2 * np.pi) * (high - low))
+        return np.where((x >= self.lower) & (x <= self.upper), value, -np.inf)
+
+
+def prior_from_mapping(settings: Mapping[str, Any]) -> Prior:
+    """Prior from ``{"kind": ..., "lower": ..., "upper": ..., ["mean", "sd"]}``."""
+    bounds = float(settings["lower"]), float(settings["upper"])
+    match settings["kind"]:
+        case "uniform":
+            return Uniform(*bounds)
+        case "log_uniform":
+            return LogUniform(*bounds)
+        case "normal":
+            return TruncatedNormal(float(settings["mean"]), float(settings["sd"]), *bounds)
+        case kind:
+            raise ValueError(f"prior: '{kind}' is not one of uniform, log_uniform, normal")
+
+
+@dataclass(frozen=True)
+class SimplexPrior:
+    """Dirichlet prior of K fractions by stick-breaking: K - 1 independent betas.
+
+    The j-th piece takes a Beta(a_j, sum of later a) share of what is left (Connor and Mosimann
+    1969, JASA 64, 194). For K = 2 this is the beta prior of the first fraction.
+    """
+
+    concentration: tuple[float, ...]
+
+    @property
+    def ndim(self) -> int:
+        """Number of unit-cube dimensions."""
+        return len(self.concentration) - 1
+
+    def transform(self, u: FloatArray) -> FloatArray:
+        """First K - 1 fractions, (n, K - 1), from (n, K - 1) unit-cube points."""
+        later = np.cumsum(self.concentration[::-1])[::-1]
+        left = np.ones(u.shape[0])
+        fractions = np.empty_like(u)
+        for j in range(self.ndim):
+            share = _beta_ppf(self.concentration[j], float(later[j + 1]), u[:, j])
+            fractions[:, j] = left * share
+            left = left * (1 - share)
+        return fractions
+
+    def log_density(self, fractions: FloatArray) -> FloatArray:
+        """Dirichlet density of the first K - 1 fractions, (n,)."""
+        a = np.array(self.concentration)
+        last = 1 - fractions.sum(axis=1, keepdims=True)
+        whole = np.concatenate([fractions, last], axis=1)
+        norm = special.gammaln(a.sum()) - special.gammaln(a).sum()
+        inside = (whole >= 0).all(axis=1)
+        value = norm + special.xlogy(a - 1, np.clip(whole, 0, None)).sum(axis=1)
+        return np.where(inside, value, -np.inf)
+
+
+def _beta_ppf(a: float, b: float, u: FloatArray) -> FloatArray:
+    if a == 1:
+        # 1 - (1 - u)^(1/b), without cancellation.
+        with np.errstate(divide="ignore"):
+            return -np.expm1(np.log1p(-u) / b)
+    if b == 1:
+        return u ** (1 / a)
+    return np.asarray(special.betaincinv(a, b, u), dtype=np.float64)

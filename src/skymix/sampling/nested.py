@@ -1,0 +1,149 @@
+"""Nested sampling with dynesty: evidence and posterior of a problem."""
+
+import bisect
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from dynesty import NestedSampler
+
+from skymix.axes import FloatArray, IntArray
+from skymix.errors import SkymixError
+from skymix.sampling.batches import BatchPool
+from skymix.sampling.problem import Problem
+from skymix.sampling.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class NestedRun:
+    """Dead points of a nested run in the order of their likelihood, and its evidence.
+
+    Parameters
+    ----------
+    names : parameters
+    samples : (n, ndim)
+    log_likelihood, log_weight, log_prior_volume : (n,); weights are normalised to add up to 1
+    log_likelihood_birth : (n,) likelihood bound that each point was drawn above, -inf at first
+    insertion_rank : (niter,) rank of each new point among the live points, uniform if all is well
+    log_evidence, log_evidence_error : ln Z and its standard error
+    information : Kullback-Leibler divergence of posterior from prior
+    n_live, n_calls : live points, likelihood calls
+    seconds : wall time
+    """
+
+    names: tuple[str, ...]
+    samples: FloatArray
+    log_likelihood: FloatArray
+    log_weight: FloatArray
+    log_prior_volume: FloatArray
+    log_likelihood_birth: FloatArray
+    insertion_rank: IntArray
+    log_evidence: float
+    log_evidence_error: float
+    information: float
+    n_live: int
+    n_calls: int
+    seconds: float
+
+    @property
+    def effective_size(self) -> float:
+        """Kish's effective number of posterior samples."""
+        w = np.exp(self.log_weight)
+        return float(w.sum() ** 2 / (w**2).sum())
+
+    def equal_weight_draws(self, rng: np.random.Generator) -> IntArray:
+        """Indices of draws of equal weight, by systematic resampling, in random order."""
+        n = max(100, round(self.effective_size))
+        edges = np.cumsum(np.exp(self.log_weight))
+        positions = (rng.random() + np.arange(n)) / n * edges[-1]
+        return rng.permutation(np.searchsorted(edges, positions, side="right")).astype(np.int64)
+
+
+def sample_nested(
+    problem: Problem,
+    live_points: int,
+    dlogz: float,
+    bound: str,
+    sample: str,
+    seed: int,
+    progress: Progress | None = None,
+) -> NestedRun:
+    """Sample a problem with dynesty's static nested sampler.
+
+    The result is a function of the problem, the settings and the seed only.
+
+    Raises
+    ------
+    SkymixError
+        If the likelihood is NaN somewhere in the prior, or zero at every live point.
+    """
+    started = time.monotonic()
+    pool = BatchPool(problem)
+
+    def report(result: Any, iteration: int, calls: int, **_: Any) -> None:
+        if progress is not None:
+            progress.update(iteration, calls, float(result.logz), float(result.delta_logz))
+
+    with warnings.catch_warnings():
+        # dynesty's advice on its own settings; the insertion ranks judge the run.
+        warnings.filterwarnings("ignore", module="dynesty")
+        sampler = NestedSampler(
+            pool.log_likelihood,
+            pool.prior_transform,
+            len(problem.names),
+            nlive=live_points,
+            bound=bound,
+            sample=sample,
+            rstate=np.random.default_rng(seed),
+            pool=pool,
+            queue_size=pool.size,
+        )
+        sampler.run_nested(dlogz=dlogz, print_progress=True, print_func=report, save_bounds=False)
+    run = _collect(
+        sampler.results, problem.names, live_points, pool.calls, time.monotonic() - started
+    )
+    if not np.isfinite(run.log_evidence):
+        raise SkymixError("the likelihood is zero at every live point; check model and priors")
+    if progress is not None:
+        progress.close(
+            f"ln Z = {run.log_evidence:.3f} +- {run.log_evidence_error:.3f},"
+            f" {run.n_calls} calls, {run.seconds:.1f} s"
+        )
+    return run
+
+
+def _collect(results: Any, names: tuple[str, ...], n_live: int, calls: int, seconds: float) -> NestedRun:
+    logl = np.asarray(results.logl)
+    born = np.asarray(results.samples_it)
+    log_weight = np.asarray(results.logwt) - results.logz[-1]
+    return NestedRun(
+        names=names,
+        samples=np.asarray(results.samples),
+        log_likelihood=logl,
+        log_weight=log_weight - np.logaddexp.reduce(log_weight),
+        log_prior_volume=np.asarray(results.logvol),
+        # A point of iteration i replaces the i-th dead point and lies above it.
+        log_likelihood_birth=np.where(born > 0, logl[np.maximum(born, 1) - 1], -np.inf),
+        insertion_rank=_insertion_ranks(logl, born, n_live),
+        log_evidence=float(results.logz[-1]),
+        log_evidence_error=float(results.logzerr[-1]),
+        information=float(results.information[-1]),
+        n_live=n_live,
+        n_calls=calls,
+        seconds=seconds,
+    )
+
+
+def _insertion_ranks(logl: FloatArray, born: IntArray, n_live: int) -> IntArray:
+    """Rank of each new point among the n_live - 1 that stay (Fowlie, Handley and Su 2020)."""
+    live = sorted(logl[born == 0].tolist())
+    by_birth = {int(i): value for i, value in zip(born, logl.tolist(), strict=True) if i > 0}
+    ranks = []
+    for iteration in range(1, logl.size - n_live + 1):
+        del live[bisect.bisect_left(live, logl[iteration - 1])]
+        rank = bisect.bisect_left(live, by_birth[iteration])
+        live.insert(rank, by_birth[iteration])
+        ranks.append(rank)
+    return np.array(ranks, dtype=np.int64)
