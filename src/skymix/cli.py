@@ -1,0 +1,230 @@
+"""The command line: one command a stage. Parses, calls the pipeline, reports errors; no science."""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+import skymix
+
+_STUDY = click.argument("study", type=click.Path(path_type=Path))
+_OBSERVATION = click.argument("observation")
+
+
+def _path(*names: str, **kwargs: Any) -> Any:
+    return click.option(*names, type=click.Path(path_type=Path), required=True, **kwargs)
+
+
+_OUTPUT = _path("-o", "--output", help="File to write.")
+_EVENTS = _path("--events", help="Event file of the observation.")
+_RESPONSE = _path("--response", help="Response table of the observation.")
+
+
+class _Group(click.Group):
+    """Commands in the order of an analysis."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(skymix.__version__, prog_name="skymix")
+def cli() -> None:
+    """Bayesian mixture inference for astronomy.
+
+    A study file says what is analysed; each command makes one product of it. The workflow
+    (snakemake) calls these same commands.
+    """
+
+
+@cli.command()
+@_STUDY
+def validate(study: Path) -> None:
+    """Check a study file."""
+    from skymix.study import load_study
+
+    checked = load_study(study)
+    fits = len(checked.observations)
+    click.echo(
+        f"{study}: valid. Study '{checked.name}': {fits} observation{'s' if fits > 1 else ''},"
+        f" {len(checked.components)} components, {len(checked.scans())} scanned parameters."
+    )
+
+
+@cli.command("default-study")
+def default_study() -> None:
+    """Print the default study, every key explained."""
+    from skymix.study.default import DEFAULT_STUDY
+    from skymix.study.document import commented_yaml
+
+    click.echo(commented_yaml(DEFAULT_STUDY), nl=False)
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON schema of study files."""
+    from skymix.study.document import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@cli.command("freeze-study", hidden=True)
+@click.option("--json", "text", required=True, help="The study as JSON.")
+@_OUTPUT
+def freeze_study(text: str, output: Path) -> None:
+    """Write the study that a workflow runs with."""
+    from skymix import pipeline
+
+    pipeline.freeze_study(json.loads(text), output)
+
+
+@cli.command("read-events")
+@_STUDY
+@_OBSERVATION
+@_OUTPUT
+def read_events(study: Path, observation: str, output: Path) -> None:
+    """Read and select the recorded events of an observation."""
+    from skymix import pipeline
+
+    events = pipeline.read_events(pipeline.load(study, [observation]), observation, output)
+    click.echo(f"{output}: {events.size} events, {events.livetime:.0f} s; cuts {events.cuts}")
+
+
+@cli.command("tabulate-response")
+@_STUDY
+@_OBSERVATION
+@_OUTPUT
+def tabulate_response(study: Path, observation: str, output: Path) -> None:
+    """Tabulate the instrument response of an observation."""
+    from skymix import pipeline
+
+    pipeline.tabulate_response(pipeline.load(study, [observation]), observation, output)
+
+
+@cli.command("simulate-events")
+@_STUDY
+@_OBSERVATION
+@_RESPONSE
+@_OUTPUT
+def simulate_events(study: Path, observation: str, response: Path, output: Path) -> None:
+    """Simulate the events of an observation."""
+    from skymix import pipeline
+
+    loaded = pipeline.load(study, [observation])
+    events = pipeline.simulate_events(loaded, observation, response, output)
+    click.echo(f"{output}: {events.size} events, {events.livetime:.0f} s; cuts {events.cuts}")
+
+
+@cli.command("marginalise-nuisance")
+@_STUDY
+@_OBSERVATION
+@click.argument("component")
+@_EVENTS
+@_RESPONSE
+@_OUTPUT
+def marginalise_nuisance(
+    study: Path, observation: str, component: str, events: Path, response: Path, output: Path
+) -> None:
+    """Marginalise true energy and direction of a component at every event."""
+    from skymix import pipeline
+
+    loaded = pipeline.load(study, [observation], [component])
+    pipeline.marginalise_nuisance(loaded, observation, component, events, response, output)
+
+
+@cli.command("gather-marginals")
+@_STUDY
+@_OBSERVATION
+@_EVENTS
+@_path("--marginals-folder", help="Folder of the marginals, one folder an observation in it.")
+@_OUTPUT
+def gather_marginals(
+    study: Path, observation: str, events: Path, marginals_folder: Path, output: Path
+) -> None:
+    """Gather the marginals of all components into the tables of one likelihood."""
+    from skymix import pipeline
+
+    loaded = pipeline.load(study, [observation])
+    folder = marginals_folder / observation
+    pipeline.gather_marginals(loaded, observation, events, folder, output)
+
+
+@cli.command("sample-posterior")
+@_STUDY
+@click.argument("likelihood", type=click.Path(path_type=Path))
+@_OUTPUT
+def sample_posterior(study: Path, likelihood: Path, output: Path) -> None:
+    """Sample the posterior of a likelihood."""
+    from skymix import pipeline
+
+    pipeline.sample_posterior(pipeline.load(study), likelihood, output)
+
+
+@cli.command("predict-posterior")
+@_STUDY
+@_EVENTS
+@_path("--likelihood", help="Likelihood tables of the fit.")
+@_path("--posterior", help="Posterior of the fit.")
+@_path("--marginals", multiple=True, help="Marginals of a component; give it for each.")
+@_OUTPUT
+def predict_posterior(
+    study: Path,
+    events: Path,
+    likelihood: Path,
+    posterior: Path,
+    marginals: tuple[Path, ...],
+    output: Path,
+) -> None:
+    """Compute membership probabilities and predicted counts."""
+    from skymix import pipeline
+
+    pipeline.predict_posterior(
+        pipeline.load(study), events, likelihood, posterior, marginals, output
+    )
+
+
+@cli.command("make-report")
+@_STUDY
+@_path("-o", "--output", help="Folder to write the report to.")
+def make_report(study: Path, output: Path) -> None:
+    """Make the report of a study from its products."""
+    from skymix import pipeline
+
+    click.echo(pipeline.make_report(pipeline.load(study), output))
+
+
+@cli.command()
+@_STUDY
+def show(study: Path) -> None:
+    """Print evidence, posterior table and where the report is."""
+    from skymix import pipeline
+
+    click.echo(pipeline.summary(pipeline.load(study)))
+
+
+@cli.command("warm-up", hidden=True)
+def warm_up() -> None:
+    """Compile the numerical kernels into the cache beside the installed package."""
+    from skymix import pipeline
+
+    pipeline.warm_up()
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one sentence and exit code 1."""
+    from skymix.errors import SkymixError
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    try:
+        cli(standalone_mode=True)
+    except SkymixError as error:
+        click.echo(f"skymix: error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None and error.strerror is None:
+            raise
+        click.echo(f"skymix: error: {error.filename}: {error.strerror}", err=True)
+        sys.exit(1)

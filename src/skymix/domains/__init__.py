@@ -1,0 +1,1 @@
+"""Kinds of data: each reads its observations and marginalises its components."""

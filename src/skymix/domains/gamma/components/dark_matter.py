@@ -1,0 +1,153 @@
+"""Annihilating dark matter: spectrum of an annihilation times the J-factor of its halo.
+
+d(flux)/dE dOmega = <sigma v> / (8 pi m^2) dN/dE dJ/dOmega, for particles that are their own
+antiparticles (Bergstrom, Ullio and Buckley 1998, Astropart. Phys. 9, 137).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from skymix.axes import FloatArray, Grid
+from skymix.domains.gamma.components.annihilation import AnnihilationSpectrum, ClosedForm
+from skymix.domains.gamma.components.base import GridMorphology, Parameter, Term
+from skymix.domains.gamma.components.files import data_path
+from skymix.domains.gamma.components.parameters import Values, scanned_parameters
+from skymix.domains.gamma.components.pppc4dmid import PPPC4DMID, TabulatedChannels
+from skymix.domains.gamma.components.pppc4dmid import STANDARD_PATH as PPPC4DMID_PATH
+from skymix.domains.gamma.components.radial import radial_cell_means
+from skymix.domains.gamma.components.scalar_singlet import (
+    STANDARD_FOLDER,
+    SingletCrossSections,
+    SingletSpectrum,
+)
+from skymix.domains.gamma.geometry import RegionFrame
+from skymix.domains.gamma.halo import Halo, JFactorTable, burkert, einasto, generalised_nfw
+from skymix.errors import StudyError
+from skymix.study.components import (
+    NFW,
+    Annihilation,
+    Burkert,
+    ClosedFormAnnihilation,
+    DarkMatter,
+    Einasto,
+    GeneralisedNFW,
+    Profile,
+    TabulatedAnnihilation,
+)
+
+# GeV2 cm-5 in TeV2 m-5, and cm3 in m3.
+_J_UNIT = 1e-6 * 1e10
+_CM3 = 1e-6
+_MOORE_SLOPE = 1.16
+
+
+@dataclass(frozen=True, eq=False)
+class DarkMatterSource:
+    """Dark matter as a `Source`.
+
+    Parameters
+    ----------
+    component : name of the component
+    settings : its settings
+    spectrum : photons of an annihilation
+    """
+
+    component: str
+    settings: DarkMatter
+    spectrum: AnnihilationSpectrum
+
+    @classmethod
+    def from_settings(cls, component: str, settings: DarkMatter, data: Path) -> "DarkMatterSource":
+        """Source with the tables that its spectrum needs, read from the data folder."""
+        where = f"components.{component}.spectrum"
+        return cls(component, settings, _annihilation(settings.spectrum, data, where))
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Scanned parameters; those of the profile shape the sky."""
+        return scanned_parameters(self.component, self.settings, sky_section="profile")
+
+    def terms(
+        self,
+        grid: Grid,
+        frame: RegionFrame,
+        sky: Mapping[str, float],
+        rows: Mapping[str, FloatArray],
+    ) -> tuple[Term, ...]:
+        """One term: dJ/dOmega in TeV2 m-5 sr-1, spectrum in TeV-2 m3 s-1.
+
+        Raises
+        ------
+        StudyError
+            If a mass is outside the tables or leaves no photon in the true energies, or the cusp
+            is too steep for a finite flux.
+        """
+        values = Values(self.component, sky, rows)
+        halo = halo_of(self.settings.profile, values)
+        lon, lat = frame.from_position(self.settings.centre)
+        jfactor = _J_UNIT * radial_cell_means(grid.sky, lon, lat, JFactorTable(halo))
+        return (Term(GridMorphology(jfactor), self._spectrum(grid.energy.edges, values)),)
+
+    def _spectrum(self, edges: FloatArray, values: Values) -> FloatArray:
+        mass = values.row("mass", self.settings.mass)
+        try:
+            photons = self.spectrum.photons(edges, mass, values)
+        except StudyError as error:
+            raise StudyError(f"components.{self.component}.{error}") from None
+        dark = ~np.any(photons > 0, axis=1)
+        if np.any(dark):
+            raise StudyError(
+                f"components.{self.component}.mass: annihilation at {mass[dark][0]:g} TeV gives no"
+                f" photon between the true energies {edges[0]:g} and {edges[-1]:g} TeV;"
+                " raise the mass or lower grids.true_energy.min"
+            )
+        factor = self.settings.cross_section * _CM3 / (8 * np.pi * mass**2)
+        return factor[:, None] * photons
+
+
+def halo_of(profile: Profile, values: Values) -> Halo:
+    """Halo with the values of its scanned parameters.
+
+    Raises
+    ------
+    StudyError
+        If the density is so cusped that the J-factor is infinite (inner slope of 1.5 or more).
+    """
+    scale_radius = values.scalar("profile.scale_radius", profile.scale_radius)
+    if isinstance(profile, Einasto):
+        alpha = values.scalar("profile.alpha", profile.alpha)
+        return _halo(profile, scale_radius, lambda x: einasto(x, alpha))
+    if isinstance(profile, Burkert):
+        return _halo(profile, scale_radius, burkert)
+    if isinstance(profile, GeneralisedNFW):
+        gamma = values.scalar("profile.gamma", profile.gamma)
+        if gamma >= 1.5:
+            raise StudyError(
+                f"components.{values.component}.profile.gamma: {gamma:g} makes the J-factor"
+                " infinite; inner slopes must be below 1.5"
+            )
+    else:
+        gamma = 1.0 if isinstance(profile, NFW) else _MOORE_SLOPE
+    return _halo(profile, scale_radius, lambda x: generalised_nfw(x, gamma))
+
+
+def _halo(profile: Profile, scale_radius: float, shape: Callable[[FloatArray], FloatArray]) -> Halo:
+    return Halo(shape, scale_radius, profile.distance, profile.local_density)
+
+
+def _annihilation(settings: Annihilation, data: Path, where: str) -> AnnihilationSpectrum:
+    if isinstance(settings, ClosedFormAnnihilation):
+        return ClosedForm({str(name): value for name, value in settings.channels.items()})
+    table = PPPC4DMID.read(data_path(data, settings.path, PPPC4DMID_PATH, f"{where}.path"))
+    if isinstance(settings, TabulatedAnnihilation):
+        for name in settings.channels:
+            try:
+                table.channel(name)
+            except StudyError as error:
+                raise StudyError(f"{where}.channels: {error}") from None
+        return TabulatedChannels(table, settings.channels)
+    folder = data_path(data, settings.cross_sections, STANDARD_FOLDER, f"{where}.cross_sections")
+    return SingletSpectrum(table, SingletCrossSections.read(folder), settings.coupling)

@@ -1,0 +1,66 @@
+"""The data that a likelihood sees: single events, or reconstructed cells with their counts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skymix.axes import FloatArray, Grid, IntArray
+from skymix.errors import DataError
+from skymix.store.events import Events
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """Coordinates and multiplicities of the data of one observation.
+
+    Parameters
+    ----------
+    energy, lon, lat : (ndatum,) TeV, deg; of a cell, its centre
+    multiplicity : (ndatum,) number of events
+    cell : (ndatum,) flat index of the reconstructed cell (energy, lat, lon)
+    event_datum : (nevent,) datum of each event
+    """
+
+    energy: FloatArray
+    lon: FloatArray
+    lat: FloatArray
+    multiplicity: FloatArray
+    cell: IntArray
+    event_datum: IntArray
+
+    @property
+    def size(self) -> int:
+        """Number of data."""
+        return int(self.energy.size)
+
+
+def data_of(events: Events, grid: Grid, binned: bool) -> Data:
+    """Data of an event list on the study's reconstructed grid.
+
+    Raises
+    ------
+    DataError
+        If an event lies outside the grid: the list was selected for another study.
+    """
+    cell = grid.cell(events.energy, events.lon, events.lat)
+    if np.any(cell < 0):
+        row = int(np.flatnonzero(cell < 0)[0])
+        raise DataError(
+            f"observation {events.observation}: event row {row} lies outside the data grid;"
+            " make the event file again with this study"
+        )
+    if not binned:
+        index = np.arange(events.size)
+        ones = np.ones(events.size)
+        return Data(events.energy, events.lon, events.lat, ones, cell, index)
+    occupied, datum, counts = np.unique(cell, return_inverse=True, return_counts=True)
+    energy, sky = np.divmod(occupied, grid.sky.size)
+    lat, lon = np.divmod(sky, grid.sky.shape[1])
+    return Data(
+        grid.energy.centres[energy],
+        grid.sky.lon[lon],
+        grid.sky.lat[lat],
+        counts.astype(np.float64),
+        occupied,
+        datum.astype(np.int64),
+    )

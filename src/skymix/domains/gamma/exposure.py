@@ -1,0 +1,114 @@
+"""One observation as the marginaliser sees it: response, pointing, livetime and grids together."""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from skymix.axes import EnergyAxis, FloatArray, Grid, IntArray, SkyGrid, separation
+from skymix.domains.gamma.geometry import RegionFrame
+from skymix.domains.gamma.psf_operator import PSFTable
+from skymix.store.response import Response
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure:
+    """What turns a flux into expected counts.
+
+    Parameters
+    ----------
+    response : its true energies are those of `true`
+    pointing : (lon, lat) deg, region frame
+    livetime : s
+    frame : region frame
+    true, data : true and reconstructed grids
+    coverage : (nlat, nlon) share of each data pixel that the selection keeps
+    """
+
+    response: Response
+    pointing: tuple[float, float]
+    livetime: float
+    frame: RegionFrame
+    true: Grid
+    data: Grid
+    coverage: FloatArray
+
+    @cached_property
+    def psf(self) -> PSFTable:
+        """The PSF as the operators need it."""
+        return PSFTable.from_nodes(self.response.psf, self.response.rad)
+
+    def nodes(self, lon: FloatArray, lat: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Lower offset node of each direction, and its distance to the next in units of theirs."""
+        offsets = self.response.offset
+        offset = self.offset(lon, lat)
+        node = np.clip(np.searchsorted(offsets, offset, side="right") - 1, 0, offsets.size - 2)
+        fraction = (offset - offsets[node]) / (offsets[node + 1] - offsets[node])
+        return node.astype(np.int64), np.clip(fraction, 0.0, 1.0)
+
+    def offset(self, lon: FloatArray, lat: FloatArray) -> FloatArray:
+        """Angle to the pointing, deg."""
+        return separation(lon, lat, np.float64(self.pointing[0]), np.float64(self.pointing[1]))
+
+    def acceptance(self, lon: FloatArray, lat: FloatArray) -> FloatArray:
+        """Effective area times livetime, (..., nenergy) m2 s; zero beyond the last offset node."""
+        node, fraction = self.nodes(lon, lat)
+        area = self.response.effective_area
+        f = fraction[..., None]
+        inside = self.offset(lon, lat) <= self.response.offset[-1]
+        value = (1 - f) * area[node] + f * area[node + 1]
+        return np.where(inside[..., None], value * self.livetime, 0.0)
+
+    def coarser(self) -> "Exposure":
+        """The same with true cells of double width in each direction, as far as they divide."""
+        energy, response = _merge_energies(self.true.energy, self.response)
+        sky = self.true.sky
+        pixels = round(
+            (self.data.sky.lon_edges[1] - self.data.sky.lon_edges[0])
+            / (sky.lon_edges[1] - sky.lon_edges[0])
+        )
+        if pixels % 2 == 0:
+            sky = SkyGrid(sky.lon_edges[::2], sky.lat_edges[::2])
+        return replace(self, response=response, true=Grid(energy, sky))
+
+
+def make_exposure(
+    pointing: tuple[float, float],
+    livetime: float,
+    response: Response,
+    frame: RegionFrame,
+    true: Grid,
+    data: Grid,
+    coverage: FloatArray,
+) -> Exposure:
+    """Exposure of an observation; a response with a single offset node counts at all offsets."""
+    if response.offset.size == 1:
+        response = replace(
+            response,
+            offset=np.array([0.0, 180.0]),
+            effective_area=np.repeat(response.effective_area, 2, axis=0),
+            edisp=np.repeat(response.edisp, 2, axis=0),
+            psf=np.repeat(response.psf, 2, axis=0),
+        )
+    return Exposure(response, pointing, livetime, frame, true, data, coverage)
+
+
+def _merge_energies(axis: EnergyAxis, response: Response) -> tuple[EnergyAxis, Response]:
+    """Axis and response with neighbouring true energy cells merged; an odd last cell stays."""
+    starts = np.arange(0, axis.size, 2)
+    count = np.diff(np.append(starts, axis.size))
+    edges = np.append(axis.edges[starts], axis.edges[-1])
+
+    def mean(values: FloatArray, along: int) -> FloatArray:
+        shape = [1] * values.ndim
+        shape[along] = -1
+        return np.add.reduceat(values, starts, axis=along) / count.reshape(shape)
+
+    merged = replace(
+        response,
+        energy_true_edges=edges,
+        effective_area=mean(response.effective_area, 1),
+        edisp=mean(response.edisp, 1),
+        psf=mean(response.psf, 2),
+    )
+    return EnergyAxis(edges), merged

@@ -1,0 +1,322 @@
+"""IRF tables of a DL3 file as plain arrays in fixed units, read through gammapy and checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+
+from skymix.axes import FloatArray
+from skymix.domains.gamma.dl3 import checked_table, open_dl3, require_finite
+from skymix.domains.gamma.psf_models import GaussianMixture, King, PSFModel, Rings
+from skymix.errors import DataError
+
+_KIND = {"EFF_AREA": "AEFF", "EDISP": "EDISP", "RPSF": "PSF", "PSF": "PSF", "BKG": "BKG"}
+_FORMATS = {
+    "AEFF": ("AEFF_2D",),
+    "EDISP": ("EDISP_2D",),
+    "PSF": ("PSF_TABLE", "PSF_3GAUSS", "PSF_KING"),
+    "BKG": ("BKG_3D", "BKG_2D"),
+}
+_REVERSED_EXPORTER = ("SASH FITS::EventListWriter", "0.2")  # CREATOR, HDUVERS of EVENTS
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """Nodes of an IRF axis, and the edges of what it covers.
+
+    Parameters
+    ----------
+    nodes : (n,) centres, TeV or deg
+    edges : (n + 1,) same unit
+    binned : whether the file gives bins; else it gives points, and the edges are gammapy's
+    """
+
+    nodes: FloatArray
+    edges: FloatArray
+    binned: bool
+
+    @property
+    def low(self) -> float:
+        """Where the table begins."""
+        return float(self.edges[0] if self.binned else self.nodes[0])
+
+    @property
+    def high(self) -> float:
+        """Where the table ends."""
+        return float(self.edges[-1] if self.binned else self.nodes[-1])
+
+
+@dataclass(frozen=True, eq=False)
+class EffectiveArea:
+    """`values` (noffset, nenergy) m2."""
+
+    energy: Axis
+    offset: Axis
+    values: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyDispersion:
+    """`cumulative` (noffset, nenergy, nmigra + 1) at the edges of E_reco / E_true, 0 to 1."""
+
+    energy: Axis
+    offset: Axis
+    migra_edges: FloatArray
+    cumulative: FloatArray
+    defined: np.ndarray[Any, np.dtype[np.bool_]]
+
+
+@dataclass(frozen=True, eq=False)
+class PSF:
+    """One model an offset node."""
+
+    energy: Axis
+    offset: Axis
+    models: tuple[PSFModel, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """`values` (nenergy, nlon, nlat) s-1 TeV-1 sr-1, fov_lon increasing with right ascension."""
+
+    energy: Axis
+    lon: Axis
+    lat: Axis
+    values: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class RadialBackground:
+    """`values` (nenergy, noffset) s-1 TeV-1 sr-1."""
+
+    energy: Axis
+    offset: Axis
+    values: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class IRFTables:
+    """The four responses of one file."""
+
+    area: EffectiveArea
+    edisp: EnergyDispersion
+    psf: PSF
+    background: Background | RadialBackground
+    instrument: str
+
+
+def read_irf_tables(path: Path) -> IRFTables:
+    """Effective area, energy dispersion, PSF and background of a DL3 file.
+
+    Raises
+    ------
+    DataError
+        If one of them is missing, given twice, point-like, of an unknown format, or holds units
+        that are invalid or values that are not finite or negative.
+    """
+    tables: dict[str, Any] = {}
+    instrument = ""
+    with open_dl3(path) as hdus:
+        for hdu in hdus:
+            kind = _kind(hdu, path)
+            if kind is None:
+                continue
+            if kind in tables:
+                raise DataError(f"{path}: has more than one {kind} table; keep one of them")
+            tables[kind] = (
+                _read_background(hdu, path, _lon_increases_with_ra(hdus))
+                if kind == "BKG"
+                else _READERS[kind](hdu, path)
+            )
+            instrument = instrument or str(hdu.header.get("TELESCOP", ""))
+    missing = [kind for kind in _FORMATS if kind not in tables]
+    if missing:
+        raise DataError(
+            f"{path}: has no {', '.join(missing)} table; a response needs AEFF, EDISP, PSF and BKG"
+            " (HDUCLAS1 = RESPONSE) in one file"
+        )
+    return IRFTables(
+        tables["AEFF"], tables["EDISP"], tables["PSF"], tables["BKG"], instrument or "unknown"
+    )
+
+
+def _lon_increases_with_ra(hdus: fits.HDUList) -> bool:
+    """Whether the file is one of the first H.E.S.S. exporter, as gammapy recognises them.
+
+    GADF's fov_lon increases with decreasing right ascension; the backgrounds of these files have it
+    the other way round although they say RADEC too.
+    """
+    if "EVENTS" not in hdus:
+        return False
+    header = hdus["EVENTS"].header
+    return (header.get("CREATOR"), header.get("HDUVERS")) == _REVERSED_EXPORTER
+
+
+def _kind(hdu: Any, path: Path) -> str | None:
+    """Which response an HDU holds, if any."""
+    header = hdu.header
+    if str(header.get("HDUCLAS1", "")).upper() != "RESPONSE":
+        return None
+    if str(header.get("HDUCLAS3", "")).upper() == "POINT-LIKE":
+        raise DataError(
+            f"{path}: {hdu.name} is a point-like response (HDUCLAS3 = POINT-LIKE), valid only"
+            " within its own angular cut; give a full-enclosure response"
+        )
+    return _KIND.get(str(header.get("HDUCLAS2", "")).upper())
+
+
+def _format(hdu: Any, kind: str, path: Path) -> str:
+    """HDUCLAS4 in the standard's spelling; the first data challenge of CTA left out the prefix."""
+    given = str(hdu.header.get("HDUCLAS4", "")).upper()
+    full = given if given.startswith(f"{kind}_") else f"{kind}_{given}"
+    if full not in _FORMATS[kind]:
+        raise DataError(
+            f"{path}: {hdu.name} has the format HDUCLAS4 = '{given}'; {kind} can be read as"
+            f" {' or '.join(_FORMATS[kind])}"
+        )
+    return full
+
+
+def _load(hdu: Any, irf_class: Any, unit: str, path: Path) -> tuple[Any, FloatArray]:
+    """Table through its gammapy class, and its values in `unit`; they are not negative."""
+    require_finite(hdu, tuple(hdu.columns.names), path)
+    table = checked_table(hdu, path)
+    try:
+        irf = irf_class.from_table(table)
+        values = np.asarray(irf.quantity.to_value(unit), dtype=np.float64)
+    except (KeyError, ValueError, IndexError) as error:
+        raise DataError(
+            f"{path}: gammapy cannot read {hdu.name} as {irf_class.tag} in {unit or 'no unit'}"
+            f" ({error}); mend the table"
+        ) from None
+    if np.any(values < 0):
+        raise DataError(f"{path}: {hdu.name} has negative values; mend the table")
+    return irf, values
+
+
+def _axis(irf: Any, name: str, unit: str) -> Axis:
+    axis = irf.axes[name]
+    return Axis(
+        np.asarray(axis.center.to_value(unit), dtype=np.float64),
+        np.asarray(axis.edges.to_value(unit), dtype=np.float64),
+        axis.node_type == "edges",
+    )
+
+
+def _read_area(hdu: Any, path: Path) -> EffectiveArea:
+    from gammapy.irf import EffectiveAreaTable2D
+
+    _format(hdu, "AEFF", path)
+    irf, values = _load(hdu, EffectiveAreaTable2D, "m2", path)
+    return EffectiveArea(_axis(irf, "energy_true", "TeV"), _axis(irf, "offset", "deg"), values.T)
+
+
+def _read_edisp(hdu: Any, path: Path) -> EnergyDispersion:
+    from gammapy.irf import EnergyDispersion2D
+
+    _format(hdu, "EDISP", path)
+    irf, values = _load(hdu, EnergyDispersion2D, "", path)
+    edges = _axis(irf, "migra", "").edges
+    share = np.moveaxis(values * np.diff(edges)[:, None], 2, 0)
+    total = share.sum(axis=2, keepdims=True)
+    share = np.cumsum(share, axis=2) / np.where(total > 0, total, 1.0)
+    cumulative = np.concatenate([np.zeros((*share.shape[:2], 1)), share], axis=2)
+    energy, offset = _axis(irf, "energy_true", "TeV"), _axis(irf, "offset", "deg")
+    return EnergyDispersion(energy, offset, edges, cumulative, total[..., 0] > 0)
+
+
+def _read_psf(hdu: Any, path: Path) -> PSF:
+    from gammapy.irf import PSF3D, EnergyDependentMultiGaussPSF, PSFKing
+
+    form = _format(hdu, "PSF", path)
+    if form == "PSF_TABLE":
+        irf, values = _load(hdu, PSF3D, "sr-1", path)
+        rows, edges = _axis(irf, "energy_true", "TeV").nodes, _axis(irf, "rad", "deg").edges
+        models: list[PSFModel] = [
+            Rings.from_density(rows, edges.copy(), values[:, k]) for k in range(values.shape[1])
+        ]
+    else:
+        irf_class = EnergyDependentMultiGaussPSF if form == "PSF_3GAUSS" else PSFKing
+        irf = _load_parametric(hdu, irf_class, path)
+        analytic = _gaussians if form == "PSF_3GAUSS" else _king
+        models = [analytic(irf, k) for k in range(irf.axes["offset"].nbin)]
+    return PSF(_axis(irf, "energy_true", "TeV"), _axis(irf, "offset", "deg"), tuple(models))
+
+
+def _load_parametric(hdu: Any, irf_class: Any, path: Path) -> Any:
+    require_finite(hdu, tuple(hdu.columns.names), path)
+    try:
+        return irf_class.from_table(checked_table(hdu, path))
+    except (KeyError, ValueError, IndexError) as error:
+        raise DataError(
+            f"{path}: gammapy cannot read {hdu.name} as {irf_class.tag} ({error}); mend the table"
+        ) from None
+
+
+def _parameter(irf: Any, name: str, offset: int, unit: str) -> FloatArray:
+    values = irf.quantity[name][:, offset]
+    return np.asarray(values.to_value(unit), dtype=np.float64)
+
+
+def _gaussians(irf: Any, offset: int) -> PSFModel:
+    """Rows without simulated events have a zero scale."""
+    energy = _axis(irf, "energy_true", "TeV").nodes
+    sigma = np.array([_parameter(irf, f"sigma_{i}", offset, "deg") for i in (1, 2, 3)])
+    tail = [_parameter(irf, f"ampl_{i}", offset, "") for i in (2, 3)]
+    amplitude = np.array([np.ones(energy.size), *tail])
+    scale = np.asarray(irf.data["scale"][:, offset], dtype=np.float64)
+    defined = (scale > 0) & ((amplitude * sigma**2).sum(axis=0) > 0)
+    return GaussianMixture(energy, defined, sigma, amplitude)
+
+
+def _king(irf: Any, offset: int) -> PSFModel:
+    """Rows without simulated events have gamma 0."""
+    energy = _axis(irf, "energy_true", "TeV").nodes
+    sigma, gamma = _parameter(irf, "sigma", offset, "deg"), _parameter(irf, "gamma", offset, "")
+    return King(energy, (gamma > 1) & (sigma > 0), sigma, gamma)
+
+
+def _read_background(
+    hdu: Any, path: Path, with_right_ascension: bool
+) -> Background | RadialBackground:
+    from gammapy.irf import Background2D, Background3D
+
+    flat = _format(hdu, "BKG", path) == "BKG_2D"
+    _require_background_unit(hdu, path)
+    irf, values = _load(hdu, Background2D if flat else Background3D, "s-1 TeV-1 sr-1", path)
+    energy = _axis(irf, "energy", "TeV")
+    if flat:
+        return RadialBackground(energy, _axis(irf, "offset", "deg"), values)
+    alignment = str(hdu.header.get("FOVALIGN", "")).upper()
+    if alignment not in ("RADEC", "REVERSE_LON_RADEC"):
+        shown = f"FOVALIGN = {alignment}" if alignment else "no FOVALIGN, which means ALTAZ"
+        raise DataError(
+            f"{path}: {hdu.name} has {shown}; only backgrounds aligned with RADEC, or radially"
+            " symmetric ones (BKG_2D), can be used: convert it"
+        )
+    lon, lat = _axis(irf, "fov_lon", "deg"), _axis(irf, "fov_lat", "deg")
+    if alignment == "RADEC" and not with_right_ascension:
+        lon = Axis(-lon.nodes[::-1], -lon.edges[::-1], lon.binned)
+        values = values[:, ::-1]
+    return Background(energy, lon, lat, values)
+
+
+def _require_background_unit(hdu: Any, path: Path) -> None:
+    """Without a unit gammapy would assume one."""
+    checked_table(hdu, path)
+    for number, column in enumerate(hdu.columns, start=1):
+        if column.name in ("BKG", "BGD") and not column.unit:
+            raise DataError(
+                f"{path}: column {column.name} of {hdu.name} has no unit; gammapy would assume"
+                " 's-1 MeV-1 sr-1', skymix does not guess: if that is what is meant, write it to"
+                f" the keyword TUNIT{number} of a copy of the file"
+            )
+
+
+_READERS = {
+    "AEFF": _read_area,
+    "EDISP": _read_edisp,
+    "PSF": _read_psf,
+}

@@ -1,0 +1,495 @@
+"""The PSF as an operator from true directions to reconstructed pixels or events.
+
+The PSF is a table over radial nodes equally spaced in sqrt(r). The mean over a pair of pixels (or
+over one pixel, seen from an event) is a quadrature over the difference of the two directions: it
+is scattered as weights on the radial nodes, and these are contracted with the table for all
+energies at once. The quadrature is the finer the closer the pixels and the narrower the PSF.
+
+Sums are kept by offset node of the response, so that the energy dispersion, which depends on the
+offset too, can be applied to them afterwards without approximation.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from skymix.axes import FloatArray, IntArray, SkyGrid
+
+_FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+_RAD = math.pi / 180.0
+# Gauss-Legendre points a panel, above the two-point rule of equal variance.
+_POINTS = (2, 6, 14)
+
+
+@dataclass(frozen=True, eq=False)
+class PSFTable:
+    """PSF on radial nodes equally spaced in sqrt(r).
+
+    Parameters
+    ----------
+    values : (noffset, nrad, nenergy) sr-1
+    rad_max : last radial node, deg
+    scale : (nenergy,) deg, smallest radius of 39 % containment over the offsets
+    contained : (noffset, nrad, nenergy) share within each radial node
+    """
+
+    values: FloatArray
+    rad_max: float
+    scale: FloatArray
+    contained: FloatArray
+
+    @classmethod
+    def from_nodes(cls, psf: FloatArray, rad: FloatArray) -> "PSFTable":
+        """Table from a response; `rad` must be equally spaced in sqrt(rad), from zero."""
+        u = np.sqrt(rad)
+        if rad[0] != 0 or not np.allclose(np.diff(u), u[1], rtol=1e-6):
+            raise ValueError("PSF table: radial nodes must be equally spaced in sqrt(rad) from 0")
+        contained = psf_containment(psf, rad)
+        index = np.argmax(contained >= 0.39, axis=1)
+        scale = rad[np.maximum(index, 1)].min(axis=0)
+        return cls(np.ascontiguousarray(psf), float(rad[-1]), scale, contained)
+
+
+def psf_containment(psf: FloatArray, rad: FloatArray) -> FloatArray:
+    """Share of a PSF within each radial node, (noffset, nrad, nenergy); 1 at the last."""
+    r = np.radians(rad)
+    ring = psf * (2 * np.pi * np.sin(r))[None, :, None]
+    steps = 0.5 * (ring[:, 1:] + ring[:, :-1]) * np.diff(r)[None, :, None]
+    total = np.cumsum(steps, axis=1)
+    total = np.concatenate([np.zeros_like(total[:, :1]), total], axis=1)
+    last = total[:, -1:]
+    return np.where(last > 0, total / np.where(last > 0, last, 1.0), 1.0)
+
+
+def difference_rules(width1: float, width2: float) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Quadratures for the difference of two uniform numbers of the given widths.
+
+    Returns
+    -------
+    nodes, weights : (4, n) one row a level, coarse to fine; weights of a row add up to 1
+    sizes : (4,) number of nodes in use
+    """
+    outer, inner = 0.5 * (width1 + width2), 0.5 * abs(width1 - width2)
+    rules = [(np.array([-1.0, 1.0]) * math.hypot(width1, width2) / math.sqrt(12), np.full(2, 0.5))]
+    panels = [(-outer, -inner), (-inner, inner), (inner, outer)]
+    panels = [(low, high) for low, high in panels if high - low > 1e-12 * outer]
+    for points in _POINTS:
+        # A single wide panel needs more points than three narrow ones.
+        x, w = np.polynomial.legendre.leggauss(2 * points if len(panels) == 1 else points)
+        nodes, weights = [], []
+        for low, high in panels:
+            at = 0.5 * (low + high) + 0.5 * (high - low) * x
+            density = np.minimum(1.0, (outer - np.abs(at)) / max(outer - inner, 1e-300))
+            nodes.append(at)
+            weights.append(0.5 * (high - low) * w * density)
+        all_weights = np.concatenate(weights)
+        rules.append((np.concatenate(nodes), all_weights / all_weights.sum()))
+    size = max(n.size for n, _ in rules)
+    packed = np.zeros((2, len(rules), size))
+    for i, (n, w) in enumerate(rules):
+        packed[0, i, : n.size], packed[1, i, : n.size] = n, w
+    return packed[0], packed[1], np.array([n.size for n, _ in rules], dtype=np.int64)
+
+
+@njit(cache=True, inline="always")
+def _level(distance: float, width: float, scale: float) -> int:
+    """Quadrature level for a pair of pixels of joint width at a distance (all deg)."""
+    smooth = max(scale, 0.25 * (distance - width))
+    if width < 0.5 * smooth:
+        return 0
+    if width < 2.0 * smooth:
+        return 1
+    if width < 6.0 * smooth:
+        return 2
+    return 3
+
+
+@njit(cache=True, fastmath=_FASTMATH)
+def _scatter(
+    lat1: float,
+    lat2: float,
+    dlon: float,
+    rule_lon: Any,
+    rule_lat: Any,
+    level: int,
+    u_scale: float,
+    radial: Any,
+) -> tuple[int, int]:
+    """Add the weights of a quadrature to the radial nodes; return the range that was touched.
+
+    Angles in rad. Rules are (nodes, weights, sizes) of `difference_rules` in rad.
+    """
+    lon_nodes, lon_weights, lon_sizes = rule_lon
+    lat_nodes, lat_weights, lat_sizes = rule_lat
+    nr = radial.size
+    first, last = nr, -1
+    for j in range(lat_sizes[level]):
+        shift = 0.5 * lat_nodes[level, j]
+        a, b = lat1 + shift, lat2 - shift
+        sine = math.sin(0.5 * (a - b))
+        constant = sine * sine
+        cosines = math.cos(a) * math.cos(b)
+        for i in range(lon_sizes[level]):
+            sine = math.sin(0.5 * (dlon + lon_nodes[level, i]))
+            h = constant + cosines * sine * sine
+            u = math.sqrt(2.0 * math.asin(math.sqrt(min(h, 1.0)))) * u_scale
+            k = int(u)
+            if k < nr - 1:
+                f = u - k
+                w = lat_weights[level, j] * lon_weights[level, i]
+                radial[k] += w * (1.0 - f)
+                radial[k + 1] += w * f
+                first = min(first, k)
+                last = max(last, k + 1)
+    return first, last
+
+
+@njit(cache=True, fastmath=_FASTMATH)
+def _distance(lat1: float, lat2: float, dlon: float) -> float:
+    """Haversine, rad."""
+    a = math.sin(0.5 * (lat1 - lat2))
+    b = math.sin(0.5 * dlon)
+    return 2.0 * math.asin(math.sqrt(min(1.0, a * a + math.cos(lat1) * math.cos(lat2) * b * b)))
+
+
+@njit(cache=True, fastmath=_FASTMATH)
+def _row_kernel(
+    lat_true: float,
+    lat_data: Any,
+    half_pixel: float,
+    psf: Any,
+    rad_max: float,
+    scale: float,
+    width: float,
+    rule_lon: Any,
+    rule_lat: Any,
+    kernel: Any,
+    reached: Any,
+) -> None:
+    """Mean PSF between pixels of one true row and all data rows, by distance in longitude.
+
+    kernel : (nlat_data, nclass, noffset, nenergy), class c at a distance of c half true pixels
+    reached : (nlat_data, nclass) whether the PSF reaches that far
+    """
+    noffset, nr, ne = psf.shape
+    radial = np.zeros(nr)
+    u_scale = (nr - 1) / math.sqrt(rad_max)
+    for j in range(lat_data.size):
+        for c in range(kernel.shape[1]):
+            dlon = c * half_pixel
+            distance = _distance(lat_true, lat_data[j], dlon)
+            reached[j, c] = distance < rad_max + width
+            if not reached[j, c]:
+                continue
+            level = _level(distance, width, scale)
+            first, last = _scatter(
+                lat_true, lat_data[j], dlon, rule_lon, rule_lat, level, u_scale, radial
+            )
+            out = kernel[j, c]
+            out[:] = 0.0
+            for r in range(first, last + 1):
+                w = radial[r]
+                radial[r] = 0.0
+                if w != 0.0:
+                    for k in range(noffset):
+                        for e in range(ne):
+                            out[k, e] += w * psf[k, r, e]
+
+
+@njit(cache=True, fastmath=_FASTMATH)
+def _apply_row(
+    source: Any,
+    node: Any,
+    fraction: Any,
+    shift: Any,
+    subdivision: int,
+    kernel: Any,
+    reached: Any,
+    solid_angle: Any,
+    sums: Any,
+) -> None:
+    """Spread one true row over all data pixels; the arguments are those of `grid_to_pixels`."""
+    ntrue, ne = source.shape
+    nlat, nlon = sums.shape[0], sums.shape[1]
+    value = np.empty(ne)
+    for i in range(ntrue):
+        k, f = node[i], fraction[i]
+        for j in range(nlon):
+            c = abs(shift[i] - subdivision * (2 * j + 1))
+            for b in range(nlat):
+                if not reached[b, c]:
+                    continue
+                low, high = kernel[b, c, k], kernel[b, c, k + 1]
+                area = solid_angle[b]
+                for e in range(ne):
+                    value[e] = ((1.0 - f) * low[e] + f * high[e]) * source[i, e] * area
+                out0, out1 = sums[b, j, k], sums[b, j, k + 1]
+                for e in range(ne):
+                    out0[e] += (1.0 - f) * value[e]
+                    out1[e] += f * value[e]
+
+
+def grid_to_pixels(
+    source: FloatArray,
+    true_sky: SkyGrid,
+    data_sky: SkyGrid,
+    node: IntArray,
+    fraction: FloatArray,
+    table: PSFTable,
+) -> FloatArray:
+    """Spread a map on the true sky over the data pixels.
+
+    Parameters
+    ----------
+    source : (nlat_true, nlon_true, nenergy) content of each true pixel
+    true_sky, data_sky : grids of which the first subdivides the second (see `grids.true_grid`)
+    node, fraction : (nlat_true, nlon_true) lower offset node of each true pixel and its distance
+        to the next
+    table : the PSF
+
+    Returns
+    -------
+    (nlat_data, nlon_data, noffset, nenergy) content of each data pixel by offset node
+    """
+    pixel = float(true_sky.lon_edges[1] - true_sky.lon_edges[0])
+    data_pixel = float(data_sky.lon_edges[1] - data_sky.lon_edges[0])
+    height = float(true_sky.lat_edges[1] - true_sky.lat_edges[0])
+    data_height = float(data_sky.lat_edges[1] - data_sky.lat_edges[0])
+    subdivision = round(data_pixel / pixel)
+    margin = round((data_sky.lon_edges[0] - true_sky.lon_edges[0]) / pixel)
+    nlat, nlon = true_sky.shape
+    # Longitudes in half true pixels from the edge of the data: odd for true, s (2j + 1) for data.
+    shift = 2 * (np.arange(nlon) - margin) + 1
+    data_shift = subdivision * (2 * np.arange(data_sky.shape[1]) + 1)
+    classes = int(np.abs(shift[:, None] - data_shift[None, :]).max()) + 1
+    noffset, _, nenergy = table.values.shape
+    rule_lon = _in_radians(difference_rules(pixel, data_pixel))
+    rule_lat = _in_radians(difference_rules(height, data_height))
+    width = math.hypot(pixel + data_pixel, height + data_height) / math.sqrt(2)
+    kernel = np.zeros((data_sky.shape[0], classes, noffset, nenergy))
+    reached = np.zeros(kernel.shape[:2], dtype=np.bool_)
+    sums = np.zeros((*data_sky.shape, noffset, nenergy))
+    solid_angle = np.ascontiguousarray(data_sky.solid_angle[:, 0])
+    lat_data = np.radians(data_sky.lat)
+    for i in range(nlat):
+        if not np.any(source[i]):
+            continue
+        _row_kernel(
+            math.radians(true_sky.lat[i]),
+            lat_data,
+            math.radians(0.5 * pixel),
+            table.values,
+            math.radians(table.rad_max),
+            math.radians(float(table.scale.min())),
+            math.radians(width),
+            rule_lon,
+            rule_lat,
+            kernel,
+            reached,
+        )
+        _apply_row(
+            source[i], node[i], fraction[i], shift, subdivision, kernel, reached, solid_angle, sums
+        )
+    return sums
+
+
+@njit(cache=True, fastmath=_FASTMATH)
+def _points_to_pixels(
+    lon: Any,
+    lat: Any,
+    content: Any,
+    node: Any,
+    fraction: Any,
+    lon_data: Any,
+    lat_data: Any,
+    solid_angle: Any,
+    psf: Any,
+    rad_max: float,
+    scale: float,
+    width: float,
+    rule_lon: Any,
+    rule_lat: Any,
+    sums: Any,
+) -> None:
+    _, nr, ne = psf.shape
+    radial = np.zeros(nr)
+    value = np.empty(ne)
+    u_scale = (nr - 1) / math.sqrt(rad_max)
+    for p in range(lon.size):
+        k, f = node[p], fraction[p]
+        for b in range(lat_data.size):
+            for j in range(lon_data.size):
+                dlon = lon[p] - lon_data[j]
+                distance = _distance(lat[p], lat_data[b], dlon)
+                if distance >= rad_max + width:
+                    continue
+                level = _level(distance, width, scale)
+                first, last = _scatter(
+                    lat[p], lat_data[b], dlon, rule_lon, rule_lat, level, u_scale, radial
+                )
+                value[:] = 0.0
+                for r in range(first, last + 1):
+                    w = radial[r] * solid_angle[b]
+                    radial[r] = 0.0
+                    if w != 0.0:
+                        for e in range(ne):
+                            value[e] += w * ((1.0 - f) * psf[k, r, e] + f * psf[k + 1, r, e])
+                out0, out1 = sums[b, j, k], sums[b, j, k + 1]
+                for e in range(ne):
+                    out0[e] += (1.0 - f) * value[e] * content[p, e]
+                    out1[e] += f * value[e] * content[p, e]
+
+
+def points_to_pixels(
+    lon: FloatArray,
+    lat: FloatArray,
+    content: FloatArray,
+    data_sky: SkyGrid,
+    node: IntArray,
+    fraction: FloatArray,
+    table: PSFTable,
+) -> FloatArray:
+    """Spread points over the data pixels.
+
+    Parameters
+    ----------
+    lon, lat : (npoint,) deg
+    content : (npoint, nenergy)
+    node, fraction : (npoint,) lower offset node of each point and its distance to the next
+
+    Returns
+    -------
+    (nlat_data, nlon_data, noffset, nenergy) content of each data pixel by offset node
+    """
+    noffset, _, nenergy = table.values.shape
+    sums = np.zeros((*data_sky.shape, noffset, nenergy))
+    pixel = float(data_sky.lon_edges[1] - data_sky.lon_edges[0])
+    height = float(data_sky.lat_edges[1] - data_sky.lat_edges[0])
+    _points_to_pixels(
+        np.radians(lon),
+        np.radians(lat),
+        content,
+        node,
+        fraction,
+        np.radians(data_sky.lon),
+        np.radians(data_sky.lat),
+        np.ascontiguousarray(data_sky.solid_angle[:, 0]),
+        table.values,
+        math.radians(table.rad_max),
+        math.radians(float(table.scale.min())),
+        math.radians(math.hypot(pixel, height) / math.sqrt(2)),
+        _in_radians(difference_rules(pixel, 0.0)),
+        _in_radians(difference_rules(height, 0.0)),
+        sums,
+    )
+    return sums
+
+
+@njit(cache=True, fastmath=_FASTMATH)
+def grid_to_events(
+    lon: Any,
+    lat: Any,
+    first_energy: Any,
+    last_energy: Any,
+    radius: Any,
+    scale: Any,
+    source: Any,
+    lon_true: Any,
+    lat_true: Any,
+    width: float,
+    node: Any,
+    fraction: Any,
+    psf: Any,
+    rad_max: float,
+    rule_lon: Any,
+    rule_lat: Any,
+    sums: Any,
+) -> None:
+    """Add a map on the true sky, seen at each event's own direction, to `sums`.
+
+    Parameters
+    ----------
+    lon, lat : (nevent,) rad
+    first_energy, last_energy : (nevent,) half-open range of true energies that are visited
+    radius : (nevent,) rad; pixels whose centre is farther are not visited
+    scale : (nevent,) rad, width of the narrowest PSF among the visited energies
+    source : (nlat_true, nlon_true, nenergy)
+    lon_true, lat_true : pixel centres, rad
+    width : size of a true pixel, rad
+    node, fraction : (nlat_true, nlon_true) offset nodes
+    psf : (noffset, nrad, nenergy) sr-1
+    rule_lon, rule_lat : `difference_rules` of a true pixel and a point, rad
+    sums : (nevent, noffset, nenergy), output
+    """
+    nr = psf.shape[1]
+    u_scale = (nr - 1) / math.sqrt(rad_max)
+    radial = np.zeros(nr)
+    value = np.empty(psf.shape[2])
+    for n in range(lon.size):
+        e0, e1 = first_energy[n], last_energy[n]
+        for i in range(lat_true.size):
+            if abs(lat_true[i] - lat[n]) > radius[n] + width:
+                continue
+            for j in range(lon_true.size):
+                dlon = lon_true[j] - lon[n]
+                distance = _distance(lat_true[i], lat[n], dlon)
+                if distance > radius[n]:
+                    continue
+                level = _level(distance, width, scale[n])
+                first, last = _scatter(
+                    lat_true[i], lat[n], dlon, rule_lon, rule_lat, level, u_scale, radial
+                )
+                k, f = node[i, j], fraction[i, j]
+                for e in range(e0, e1):
+                    value[e] = 0.0
+                for r in range(first, last + 1):
+                    w0, w1 = (1.0 - f) * radial[r], f * radial[r]
+                    radial[r] = 0.0
+                    if w0 + w1 != 0.0:
+                        for e in range(e0, e1):
+                            value[e] += w0 * psf[k, r, e] + w1 * psf[k + 1, r, e]
+                for e in range(e0, e1):
+                    v = value[e] * source[i, j, e]
+                    sums[n, k, e] += (1.0 - f) * v
+                    sums[n, k + 1, e] += f * v
+
+
+@njit(cache=True, fastmath=_FASTMATH)
+def points_to_events(
+    lon: Any,
+    lat: Any,
+    lon_point: Any,
+    lat_point: Any,
+    content: Any,
+    node: Any,
+    fraction: Any,
+    psf: Any,
+    rad_max: float,
+    sums: Any,
+) -> None:
+    """Add points, seen at each event's own direction, to `sums`; arguments as `grid_to_events`."""
+    _, nr, ne = psf.shape
+    u_scale = (nr - 1) / math.sqrt(rad_max)
+    for n in range(lon.size):
+        for p in range(lon_point.size):
+            distance = _distance(lat_point[p], lat[n], lon_point[p] - lon[n])
+            u = math.sqrt(distance) * u_scale
+            r = int(u)
+            if r >= nr - 1:
+                continue
+            x, k, f = u - r, node[p], fraction[p]
+            for e in range(ne):
+                low = (1.0 - x) * psf[k, r, e] + x * psf[k, r + 1, e]
+                high = (1.0 - x) * psf[k + 1, r, e] + x * psf[k + 1, r + 1, e]
+                v = ((1.0 - f) * low + f * high) * content[p, e]
+                sums[n, k, e] += (1.0 - f) * v
+                sums[n, k + 1, e] += f * v
+
+
+def _in_radians(
+    rule: tuple[FloatArray, FloatArray, IntArray],
+) -> tuple[FloatArray, FloatArray, IntArray]:
+    return np.radians(rule[0]), rule[1], rule[2]

@@ -1,0 +1,39 @@
+"""The tabulated response of an observation: from a DL3 file, or the built-in telescope."""
+
+from pathlib import Path
+
+from skymix.axes import EnergyAxis
+from skymix.domains.gamma.dl3 import locate
+from skymix.store.base import file_sha256
+from skymix.store.response import Response
+from skymix.study.observation import ParametricTelescope, RecordedResponse
+
+
+def tabulate_response(
+    settings: ParametricTelescope | RecordedResponse, axis_true: EnergyAxis, data: Path
+) -> tuple[Response, dict[str, str]]:
+    """Tabulate a response on the true energies of a study.
+
+    Parameters
+    ----------
+    settings : where the response comes from
+    axis_true : true energy cells
+    data : folder that relative paths start from
+
+    Returns
+    -------
+    response, and the sha256 of each file read by its path in the study
+
+    Raises
+    ------
+    DataError
+        If the file is missing or unusable, or the true energies leave the response's.
+    """
+    if isinstance(settings, ParametricTelescope):
+        from skymix.domains.gamma.telescope import telescope_response
+
+        return telescope_response(axis_true), {}
+    from skymix.domains.gamma.irf import read_response
+
+    path = locate(settings.path, data)
+    return read_response(path, axis_true), {str(settings.path): file_sha256(path)}

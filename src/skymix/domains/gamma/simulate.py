@@ -1,0 +1,178 @@
+"""Simulation: true photons drawn from the components, sent through the response, selected.
+
+Nothing of the marginalisation's quadrature is used to move an event: directions, energies,
+dispersion and PSF are drawn one by one (in vectors), so that fits of simulated events test it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from skymix.axes import FloatArray, Grid, IntArray
+from skymix.domains.gamma.background import cell_counts
+from skymix.domains.gamma.components.base import GridMorphology, Source, Term
+from skymix.domains.gamma.draw import sample_edisp, sample_psf
+from skymix.domains.gamma.exposure import Exposure
+from skymix.errors import DataError
+
+_ENERGY_SPLIT = 4
+_SKY_SPLIT = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Photons:
+    """Coordinates of simulated events, TeV and deg (region frame); truth is NaN for background."""
+
+    energy: FloatArray
+    lon: FloatArray
+    lat: FloatArray
+    true_energy: FloatArray
+    true_lon: FloatArray
+    true_lat: FloatArray
+
+    def select(self, keep: np.ndarray) -> "Photons":
+        """Those events for which `keep` holds, or in its order."""
+        return Photons(*(getattr(self, f)[keep] for f in self.__dataclass_fields__))
+
+    @property
+    def size(self) -> int:
+        """Number of events."""
+        return int(self.energy.size)
+
+
+def simulate_source(
+    source: Source,
+    values: Mapping[str, float],
+    scale: float,
+    exposure: Exposure,
+    rng: np.random.Generator,
+) -> Photons:
+    """Detected photons of a source, before selection.
+
+    Parameters
+    ----------
+    source : component
+    values : value of each of its scanned parameters, by name
+    scale : factor on its own amplitude
+    exposure : response, pointing, livetime and grids
+    rng : random stream
+    """
+    grid = Grid(exposure.true.energy.split(_ENERGY_SPLIT), exposure.true.sky.split(_SKY_SPLIT))
+    sky = {p.name: values[p.name] for p in source.parameters if p.shapes_sky}
+    rows = {p.name: np.array([values[p.name]]) for p in source.parameters if not p.shapes_sky}
+    drawn = [
+        _draw_term(term, scale, grid, exposure, rng)
+        for term in source.terms(grid, exposure.frame, sky, rows)
+    ]
+    energy, lon, lat = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+    return _through_response(energy, lon, lat, exposure, rng)
+
+
+def simulate_background(scale: float, exposure: Exposure, rng: np.random.Generator) -> Photons:
+    """Background events in reconstructed coordinates, before selection on the offset."""
+    fine = Exposure(
+        exposure.response,
+        exposure.pointing,
+        exposure.livetime,
+        exposure.frame,
+        exposure.true,
+        exposure.data.split(_ENERGY_SPLIT, _SKY_SPLIT),
+        np.ones(exposure.data.sky.split(_SKY_SPLIT).shape),
+    )
+    counts = cell_counts(fine, 2, 1).reshape(fine.data.energy.size, -1) * scale
+    energy, lon, lat = _draw_cells(counts, fine.data, rng)
+    nothing = np.full(energy.size, np.nan)
+    return Photons(energy, lon, lat, nothing, nothing, nothing)
+
+
+def selected(photons: Photons, exposure: Exposure, offset_max: float) -> np.ndarray:
+    """Which events lie in the data grid and within `offset_max` deg of the pointing."""
+    cell = exposure.data.cell(photons.energy, photons.lon, photons.lat)
+    keep: np.ndarray = (cell >= 0) & (exposure.offset(photons.lon, photons.lat) <= offset_max)
+    return keep
+
+
+def _draw_term(
+    term: Term, scale: float, grid: Grid, exposure: Exposure, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """True energies and directions of accepted photons."""
+    spectrum = term.spectrum[0] * scale
+    shape = term.morphology
+    if isinstance(shape, GridMorphology):
+        intensity = shape.intensity if shape.intensity.ndim == 3 else shape.intensity[None]
+        flux = intensity * grid.sky.solid_angle * spectrum[:, None, None]
+        accepted = np.repeat(exposure.acceptance(*grid.sky.mesh()), _ENERGY_SPLIT, axis=-1)
+        counts = flux.reshape(grid.energy.size, -1) * accepted.reshape(-1, grid.energy.size).T
+        return _draw_cells(counts, grid, rng)
+    accepted = np.repeat(exposure.acceptance(shape.lon, shape.lat), _ENERGY_SPLIT, axis=-1)
+    counts = (shape.weight[:, None] * accepted * spectrum).T
+    cell = _poisson_cells(counts, rng)
+    e, p = np.divmod(cell, shape.lon.size)
+    return _energy_in(grid, e, rng), shape.lon[p], shape.lat[p]
+
+
+def _draw_cells(
+    counts: FloatArray, grid: Grid, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Poisson draws from expected counts (nenergy, nsky), spread within their cells."""
+    e, s = np.divmod(_poisson_cells(counts, rng), grid.sky.size)
+    i, j = np.divmod(s, grid.sky.shape[1])
+    lon_edges, lat_edges = grid.sky.lon_edges, np.radians(grid.sky.lat_edges)
+    lon = lon_edges[j] + (lon_edges[j + 1] - lon_edges[j]) * rng.random(j.size)
+    low, high = np.sin(lat_edges[i]), np.sin(lat_edges[i + 1])
+    lat = np.degrees(np.arcsin(low + (high - low) * rng.random(i.size)))
+    return _energy_in(grid, e, rng), lon, lat
+
+
+def _poisson_cells(counts: FloatArray, rng: np.random.Generator) -> IntArray:
+    """Flat cell index of each of a Poisson number of events."""
+    cumulative = np.cumsum(counts.ravel())
+    n = rng.poisson(cumulative[-1])
+    found = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
+    return np.minimum(found, counts.size - 1).astype(np.int64)
+
+
+def _energy_in(grid: Grid, cell: IntArray, rng: np.random.Generator) -> FloatArray:
+    edges = np.log(grid.energy.edges)
+    return np.exp(edges[cell] + (edges[cell + 1] - edges[cell]) * rng.random(cell.size))
+
+
+def _through_response(
+    energy: FloatArray,
+    lon: FloatArray,
+    lat: FloatArray,
+    exposure: Exposure,
+    rng: np.random.Generator,
+) -> Photons:
+    node, fraction = exposure.nodes(lon, lat)
+    # Choosing a node at random with the interpolation's weights is linear interpolation.
+    node = node + (rng.random(node.size) < fraction)
+    cell = exposure.true.energy.cell(energy)
+    reconstructed = energy * np.exp(sample_edisp(exposure.response, node, cell, rng))
+    radius = sample_psf(exposure.response, node, cell, rng)
+    azimuth = 2 * np.pi * rng.random(radius.size)
+    new_lon, new_lat = _moved(lon, lat, radius, azimuth)
+    return Photons(reconstructed, new_lon, new_lat, energy, lon, lat)
+
+
+def _moved(
+    lon: FloatArray, lat: FloatArray, distance: FloatArray, azimuth: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Directions at a distance and position angle on the sphere (deg, rad)."""
+    b, d = np.radians(lat), np.radians(distance)
+    sine = np.sin(b) * np.cos(d) + np.cos(b) * np.sin(d) * np.cos(azimuth)
+    shift = np.arctan2(
+        np.sin(azimuth) * np.sin(d) * np.cos(b), np.cos(d) - np.sin(b) * sine
+    )
+    new_lon = (lon + np.degrees(shift) + 180.0) % 360.0 - 180.0
+    return new_lon, np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0)))
+
+
+def require_events(number: int, observation: str) -> None:
+    """Refuse an empty simulation: DataError if there are no events."""
+    if number == 0:
+        raise DataError(
+            f"observation {observation}: the simulation left no event after the selection;"
+            " raise its counts or livetime, or widen the energies and the region"
+        )

@@ -1,0 +1,353 @@
+"""The stages of an analysis: each reads products, calls one part of the library, writes one product."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from skymix.errors import StudyError
+from skymix.store import (
+    Diagnostics,
+    Events,
+    LikelihoodTables,
+    Marginals,
+    Provenance,
+    Response,
+    file_sha256,
+    read_posterior,
+    read_product,
+    read_provenance,
+    write_posterior,
+    write_product,
+)
+from skymix.store.base import atomic_path
+from skymix.study import Study, load_study, study_from_mapping
+from skymix.study.load import data_folder
+from skymix.study.model import parameter_name
+from skymix.study.observation import RecordedEvents, SimulatedEvents
+from skymix.study.parameters import Scan
+from skymix.study.stages import results_folder, response_key, stage_settings, stream_seed
+
+
+def _inputs(*paths: Path) -> dict[str, str]:
+    return {path.name: file_sha256(path) for path in paths}
+
+
+def read_events(study: Study, observation: str, output: Path) -> Events:
+    """Read, select and write the recorded events of an observation."""
+    from skymix.domains.gamma.events import read_events as read
+    from skymix.domains.gamma.geometry import RegionFrame
+
+    settings = study.observations[observation].events
+    if not isinstance(settings, RecordedEvents):
+        raise StudyError(
+            f"observations.{observation}.events: is simulated; use 'skymix simulate-events'"
+        )
+    path = data_folder(study) / settings.path
+    events = read(
+        path,
+        observation,
+        RegionFrame(study.region.centre),
+        study.grids,
+        study.region,
+        study.selection,
+    )
+    provenance = Provenance(
+        stage_settings(study, "events", observation=observation), _inputs(path)
+    )
+    write_product(output, events, provenance)
+    return events
+
+
+def tabulate_response(study: Study, observation: str, output: Path) -> Response:
+    """Tabulate and write the instrument response of an observation."""
+    from skymix.domains.gamma.grids import true_grid
+    from skymix.domains.gamma.response import tabulate_response as tabulate
+
+    axis = true_grid(study.grids, study.region).energy
+    response, inputs = tabulate(
+        study.observations[observation].response, axis, data_folder(study)
+    )
+    settings = stage_settings(study, "response", observation=observation)
+    write_product(output, response, Provenance(settings, inputs))
+    return response
+
+
+def simulate_events(study: Study, observation: str, response: Path, output: Path) -> Events:
+    """Simulate, select and write the events of an observation."""
+    from skymix.domains.gamma.observe import simulate_observation
+
+    settings = study.observations[observation].events
+    if not isinstance(settings, SimulatedEvents):
+        raise StudyError(f"observations.{observation}.events: is recorded; use 'skymix read-events'")
+    seed = settings.seed
+    if seed is None:
+        seed = stream_seed(study, "events", observation)
+    events = simulate_observation(
+        study, observation, read_product(response, Response), data_folder(study), seed
+    )
+    provenance = Provenance(
+        stage_settings(study, "events", observation=observation), _inputs(response), seed
+    )
+    write_product(output, events, provenance)
+    return events
+
+
+def marginalise_nuisance(
+    study: Study, observation: str, component: str, events: Path, response: Path, output: Path
+) -> Marginals:
+    """Marginalise a component at the events of an observation and write its densities."""
+    from skymix.domains.gamma.observe import marginalise_component
+
+    marginals = marginalise_component(
+        study,
+        observation,
+        component,
+        read_product(events, Events),
+        read_product(response, Response),
+        data_folder(study),
+    )
+    settings = stage_settings(study, "marginals", component=component)
+    write_product(output, marginals, Provenance(settings, _inputs(events, response)))
+    return marginals
+
+
+def gather_marginals(
+    study: Study, observation: str, events: Path, marginals: Path, output: Path
+) -> LikelihoodTables:
+    """Gather the marginals of all leaves of an observation into the tables of one likelihood."""
+    from skymix.domains.gamma.data import data_of
+    from skymix.domains.gamma.grids import data_grid
+    from skymix.store.tables import gather_tables, true_fractions
+
+    event_list = read_product(events, Events)
+    binned = study.marginalisation.events == "binned"
+    data = data_of(event_list, data_grid(study.grids, study.region), binned)
+    settings = stage_settings(study, "likelihood")
+    tree = settings["tree"]
+    paths = [marginals / f"{leaf}.h5" for leaf in study.tree.leaves()]
+    truth: dict[str, float] = {}
+    if event_list.expected_counts.size:
+        total = event_list.expected_counts.sum()
+        shares = (event_list.expected_counts / total).tolist()
+        weights = dict(zip(event_list.components, shares, strict=True))
+        truth = json.loads(event_list.truth) | true_fractions(tree, weights)
+        truth |= {f"weight.{leaf}": weight for leaf, weight in weights.items()}
+    tables = gather_tables(
+        [read_product(path, Marginals) for path in paths],
+        observation,
+        data.event_datum,
+        tree,
+        parameter_priors(study),
+        truth,
+    )
+    write_product(output, tables, Provenance(settings, _inputs(events, *paths)))
+    return tables
+
+
+def parameter_priors(study: Study) -> dict[str, dict[str, Any]]:
+    """Prior of each scanned parameter, by name."""
+    return {
+        parameter_name(component, field, scan): _prior(scan)
+        for component, field, scan in study.scans()
+    }
+
+
+def _prior(scan: "Scan[float]") -> dict[str, Any]:
+    lower, upper = scan.prior_bounds()
+    if scan.prior is None:
+        kind = "log_uniform" if scan.spacing == "log" else "uniform"
+        return {"kind": kind, "lower": lower, "upper": upper}
+    return {
+        "kind": scan.prior.kind,
+        "lower": lower,
+        "upper": upper,
+        "mean": scan.prior.mean,
+        "sd": scan.prior.sd,
+    }
+
+
+def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
+    """Sample the posterior of a likelihood and write it."""
+    from skymix.sampling import Progress, posterior_tree, sample_nested
+    from skymix.store.tables import mixture_of
+
+    tables = read_product(likelihood, LikelihoodTables)
+    mixture = mixture_of(tables)
+    settings = study.sampler
+    fit = "+".join(tables.observations)
+    seed = settings.seed if settings.seed is not None else stream_seed(study, "posterior", fit)
+    run = sample_nested(
+        mixture,
+        settings.live_points,
+        settings.dlogz,
+        settings.bound,
+        settings.sample,
+        seed,
+        Progress(fit),
+    )
+
+    def leaf_weights(theta: np.ndarray) -> dict[str, np.ndarray]:
+        weights = mixture.weights(theta)
+        return {f"weight.{leaf}": weights[:, k] for k, leaf in enumerate(mixture.tree.leaves)}
+
+    tree = posterior_tree(
+        run,
+        mixture,
+        leaf_weights,
+        dict(zip(tables.parameters, tables.units, strict=True)),
+        {"multiplicity": tables.multiplicity},
+        json.loads(tables.truth),
+        seed,
+    )
+    provenance = Provenance(stage_settings(study, "posterior"), _inputs(likelihood), seed)
+    write_posterior(output, tree, provenance)
+
+
+def predict_posterior(
+    study: Study,
+    events: Path,
+    likelihood: Path,
+    posterior: Path,
+    marginals: Sequence[Path],
+    output: Path,
+) -> None:
+    """Compute and write membership probabilities and predicted counts."""
+    from skymix.diagnostics import predict_posterior as predict
+    from skymix.domains.gamma.grids import data_grid
+    from skymix.store.tables import mixture_of
+
+    tables = read_product(likelihood, LikelihoodTables)
+    diagnostics = predict(
+        mixture_of(tables),
+        tables,
+        read_posterior(posterior),
+        [read_product(path, Marginals) for path in marginals],
+        read_product(events, Events),
+        data_grid(study.grids, study.region),
+    )
+    provenance = Provenance(
+        stage_settings(study, "diagnostics"), _inputs(events, likelihood, posterior, *marginals)
+    )
+    write_product(output, diagnostics, provenance)
+
+
+def make_report(study: Study, output: Path) -> Path:
+    """Make the report of a study from the products in its results folder."""
+    from skymix.report import Fit, ReportInput, installed_versions
+    from skymix.report import make_report as make
+
+    root = results_folder(study)
+    fits = []
+    for name, observation in study.observations.items():
+        folder = root / "fits" / name
+        events = root / "events" / f"{name}.h5"
+        paths = [
+            events,
+            root / "response" / f"{response_key(study, name)}.h5",
+            *(root / "marginals" / name / f"{leaf}.h5" for leaf in study.tree.leaves()),
+            folder / "likelihood.h5",
+            folder / "diagnostics.h5",
+        ]
+        posterior = read_posterior(folder / "posterior.nc")
+        products = {str(path.relative_to(root)): read_provenance(path) for path in paths}
+        products[f"fits/{name}/posterior.nc"] = _decoded(posterior.attrs)
+        fits.append(
+            Fit(
+                name,
+                posterior,
+                read_product(folder / "diagnostics.h5", Diagnostics),
+                read_product(folder / "likelihood.h5", LikelihoodTables),
+                (read_product(events, Events),),
+                products,
+            )
+        )
+    return make(ReportInput(study, tuple(fits), installed_versions()), output)
+
+
+def summary(study: Study) -> str:
+    """Evidence and posterior table of each fit, and the path of the report, as text."""
+    from skymix.report import summary_text
+
+    root = results_folder(study)
+    texts = [
+        summary_text(name, read_posterior(root / "fits" / name / "posterior.nc"))
+        for name in study.observations
+    ]
+    return "\n\n".join([*texts, f"Report: {root / 'report' / 'index.html'}"])
+
+
+def load(
+    path: Path, observations: Sequence[str] = (), components: Sequence[str] = ()
+) -> Study:
+    """Read a study and refuse observations and components that it does not hold."""
+    study = load_study(path)
+    for kind, names, known in (
+        ("observation", observations, study.observations),
+        ("component", components, study.components),
+    ):
+        for name in names:
+            if name not in known:
+                raise StudyError(
+                    f"{path}: the study has no {kind} '{name}'; it has {', '.join(known)}"
+                )
+    return study
+
+
+def freeze_study(settings: Any, output: Path) -> None:
+    """Check a study and write it with all its settings, as the workflow's jobs read it."""
+    text = yaml.safe_dump(study_from_mapping(settings).model_dump(mode="json"), sort_keys=False)
+    with atomic_path(output) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _decoded(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: json.loads(value) if name in ("study", "inputs") else value
+        for name, value in attributes.items()
+    }
+
+
+def warm_up() -> None:
+    """Compile the numerical kernels by a tiny run of the stages; numba keeps them on disk."""
+    from tempfile import TemporaryDirectory
+
+    from skymix.study.default import DEFAULT_STUDY
+
+    with TemporaryDirectory() as folder:
+        for events in ("binned", "unbinned"):
+            study = study_from_mapping(_tiny(DEFAULT_STUDY, events))
+            _run_all(study, Path(folder) / events)
+
+
+def _tiny(settings: Mapping[str, Any], events: str) -> dict[str, Any]:
+    """The default study on few cells, with few events."""
+    grids = dict(settings["grids"]) | {"pixel": "0.5 deg", "margin": "0.5 deg"}
+    for axis in ("energy", "true_energy"):
+        grids[axis] = dict(grids[axis]) | {"per_decade": 2}
+    observations = {}
+    for name, observation in settings["observations"].items():
+        drawn = dict(observation["events"])
+        drawn["counts"] = dict.fromkeys(settings["components"], 20)
+        observations[name] = dict(observation) | {"events": drawn}
+    return dict(settings) | {
+        "grids": grids,
+        "observations": observations,
+        "marginalisation": {"events": events},
+        "sampler": {"live_points": 20, "dlogz": 10},
+    }
+
+
+def _run_all(study: Study, folder: Path) -> None:
+    for name in study.observations:
+        response, events = folder / "response.h5", folder / "events.h5"
+        tabulate_response(study, name, response)
+        simulate_events(study, name, response, events)
+        for component in study.components:
+            output = folder / "marginals" / f"{component}.h5"
+            marginalise_nuisance(study, name, component, events, response, output)
+        gather_marginals(study, name, events, folder / "marginals", folder / "likelihood.h5")
+        sample_posterior(study, folder / "likelihood.h5", folder / "posterior.nc")

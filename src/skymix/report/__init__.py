@@ -1,0 +1,8 @@
+"""The report of a study: one HTML page, figures as PNG and PDF, tables as ECSV."""
+
+from skymix.report.inputs import Fit, ReportInput
+from skymix.report.page import make_report
+from skymix.report.software import installed_versions
+from skymix.report.summary import summary_text
+
+__all__ = ["Fit", "ReportInput", "installed_versions", "make_report", "summary_text"]

@@ -1,0 +1,1 @@
+"""Figures of the report; each function takes arrays and gives a matplotlib figure."""

@@ -1,0 +1,231 @@
+"""What the page says of one fit: numbers, tables and warnings, ready for the template."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from skymix.axes import FloatArray, IntArray
+from skymix.errors import DataError
+from skymix.report.inputs import Fit
+from skymix.report.labels import readable, unit_text
+from skymix.report.overview import duration
+from skymix.report.quantities import WEIGHT, Quantity
+from skymix.report.rounding import Rounded, round_interval, round_number, round_to_error
+
+LARGEST_LOG_LIKELIHOOD_ERROR = 0.1
+LARGEST_DENSITY_ERROR = 0.01
+SMALLEST_P_VALUE = 0.01
+MOST_LIKELY = 5  # events listed for each component
+
+_REMEDIES = {
+    "Truncation": "a smaller marginalisation.tolerance",
+    "Binning": "a finer grid (true_energy.per_decade, subdivision)",
+    "Interpolation": "more nodes in the scans",
+}
+_RUN_ATTRIBUTES = (
+    "logz", "logzerr", "n_live", "n_iterations", "n_calls", "information", "seconds", "seed",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class QuantityRow:
+    """A line of a table of the posterior."""
+
+    name: str
+    unit: str
+    value: Rounded
+    interval_95: str
+    prior_95: str
+    truth: str
+    truth_within: str
+
+
+def quantity_row(quantity: Quantity) -> QuantityRow:
+    """Line of the table of parameters or of weights."""
+    s = quantity.summary
+    prior = ""
+    if quantity.prior.size:
+        prior = round_interval(*(float(x) for x in np.quantile(quantity.prior, [0.025, 0.975])))
+    return QuantityRow(
+        readable(quantity.name),
+        unit_text(quantity.unit),
+        round_to_error(s.median, s.plus, s.minus),
+        round_interval(s.lower_95, s.upper_95),
+        prior,
+        "" if quantity.truth is None else round_number(quantity.truth, 4),
+        quantity.truth_within,
+    )
+
+
+def run_facts(fit: Fit) -> dict[str, Any]:
+    """Evidence and cost of the sampler's run.
+
+    Raises
+    ------
+    DataError
+        If the posterior file lacks one of its root attributes.
+    """
+    attributes = fit.posterior.attrs
+    for name in _RUN_ATTRIBUTES:
+        if name not in attributes:
+            raise DataError(
+                f"fit '{fit.name}': the posterior file has no attribute '{name}';"
+                " delete it and run again"
+            )
+    weight = np.asarray(fit.posterior["nested"]["log_weight"].values, dtype=np.float64)
+    share = np.exp(weight - weight.max())
+    calls, iterations = int(attributes["n_calls"]), int(attributes["n_iterations"])
+    return {
+        "evidence": round_to_error(float(attributes["logz"]), float(attributes["logzerr"])),
+        "information": round_number(float(attributes["information"])),
+        "live_points": int(attributes["n_live"]),
+        "iterations": iterations,
+        "calls": calls,
+        "efficiency": round_number(100 * iterations / max(calls, 1), 2),
+        "effective": round(float(share.sum() ** 2 / (share**2).sum())),
+        "draws": int(fit.posterior["posterior"].sizes.get("draw", 0)),
+        "wall_time": duration(float(attributes["seconds"])),
+        "seed": str(attributes["seed"]),
+        "p_value": round_number(fit.diagnostics.insertion_p_value, 2),
+        "ranks_uniform": fit.diagnostics.insertion_p_value >= SMALLEST_P_VALUE,
+    }
+
+
+def true_leaves(fit: Fit) -> IntArray | None:
+    """Index of the leaf that each event of the diagnostics was simulated from; None if recorded.
+
+    Raises
+    ------
+    DataError
+        If an event of the diagnostics is not in the event files.
+    """
+    if not fit.simulated:
+        return None
+    d = fit.diagnostics
+    found = np.empty(d.event_id.size, dtype=np.int64)
+    for events in fit.events:
+        leaf = np.array([d.leaves.index(name) for name in events.components])[events.true_component]
+        known = dict(zip(events.event_id.tolist(), leaf.tolist(), strict=True))
+        rows = np.flatnonzero(d.event_observation == d.observations.index(events.observation))
+        try:
+            found[rows] = [known[i] for i in d.event_id[rows].tolist()]
+        except KeyError as error:
+            raise DataError(
+                f"fit '{fit.name}': event {error.args[0]} of the diagnostics is not among the"
+                f" events of '{events.observation}'; run predict-posterior again"
+            ) from None
+    return found
+
+
+def leaf_rows(
+    fit: Fit, weights: Sequence[Quantity], true_leaf: IntArray | None
+) -> list[dict[str, Any]]:
+    """Each leaf: weight, number of events by weight and by membership, true number."""
+    d = fit.diagnostics
+    by_name = {w.name.removeprefix(WEIGHT): w for w in weights}
+    rows = []
+    for k, leaf in enumerate(d.leaves):
+        p = d.membership[:, k]
+        row: dict[str, Any] = {
+            "name": leaf,
+            # An event belongs or not: its variance is p(1 - p), added up over the events.
+            "membership": round_to_error(float(p.sum()), math.sqrt(float((p * (1 - p)).sum()))),
+            "true_events": None if true_leaf is None else int(np.count_nonzero(true_leaf == k)),
+        }
+        if leaf in by_name:
+            s, n = by_name[leaf].summary, d.event_id.size
+            row["weight"] = quantity_row(by_name[leaf])
+            row["events"] = round_to_error(n * s.median, n * s.plus, n * s.minus)
+        rows.append(row)
+    return rows
+
+
+def likely_members(fit: Fit, true_leaf: IntArray | None) -> list[dict[str, Any]]:
+    """Return the events of highest membership probability of each leaf."""
+    d = fit.diagnostics
+    found = []
+    for k, leaf in enumerate(d.leaves):
+        order = np.lexsort((d.event_id, -d.membership[:, k]))[:MOST_LIKELY]
+        rows = [
+            {
+                "observation": d.observations[int(d.event_observation[i])],
+                "id": int(d.event_id[i]),
+                "energy": round_number(float(d.event_energy[i])),
+                "lon": _offset(d.event_lon, i),
+                "lat": _offset(d.event_lat, i),
+                "probability": f"{d.membership[i, k]:.3f}",
+                "sd": f"{d.membership_sd[i, k]:.3f}",
+                "truth": None if true_leaf is None else d.leaves[int(true_leaf[i])],
+            }
+            for i in order
+        ]
+        found.append({"name": leaf, "rows": rows})
+    return found
+
+
+def _offset(values: FloatArray, i: int) -> str:
+    return f"{values[i]:+.2f}".replace("-", "−")
+
+
+def exactness_rows(fit: Fit) -> list[dict[str, Any]]:
+    """Errors of the likelihood itself, what each means, and whether it is larger than it should."""
+    t = fit.likelihood
+    rows: list[tuple[str, float, float, str, str]] = [
+        (
+            "Truncation",
+            t.truncation_error,
+            LARGEST_LOG_LIKELIHOOD_ERROR,
+            "in ln L",
+            "Upper bound on how much ln L misses because the scan of each event leaves out the far"
+            " tails of the instrument's response, added up over all events.",
+        ),
+        (
+            "Binning",
+            t.binning_error,
+            LARGEST_DENSITY_ERROR,
+            "in ln p",
+            "Largest change of the log density of any event when the true energy and sky cells"
+            " are made twice as fine.",
+        ),
+        (
+            "Interpolation",
+            t.interpolation_error,
+            LARGEST_DENSITY_ERROR,
+            "in ln p",
+            "Largest error of the log density of any event from interpolating between the nodes"
+            " of the scanned parameters.",
+        ),
+    ]
+    return [
+        {
+            "name": name,
+            "value": round_number(value, 2),
+            "where": where,
+            "limit": f"{limit:g}",
+            "meaning": meaning,
+            # Written so that NaN counts as too large.
+            "too_large": not value <= limit,
+        }
+        for name, value, limit, where, meaning in rows
+    ]
+
+
+def warnings_of(run: Mapping[str, Any], exactness: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return sentences that the top of a fit's section must say aloud."""
+    found = [
+        f"{row['name']} error of the likelihood: {row['value']} {row['where']}, larger than"
+        f" {row['limit']}. Treat the evidence and the widths of the posterior with care;"
+        f" {_REMEDIES[row['name']]} makes it smaller."
+        for row in exactness
+        if row["too_large"]
+    ]
+    if not run["ranks_uniform"]:
+        found.append(
+            f"The insertion ranks of the sampler are not uniform (p = {run['p_value']}): the"
+            " evidence may be biased. Run again with more live points or another way of drawing"
+            " new points."
+        )
+    return found

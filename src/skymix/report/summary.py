@@ -1,0 +1,49 @@
+"""A fit in a few lines of plain text, for the terminal."""
+
+from collections.abc import Sequence
+
+import xarray as xr
+
+from skymix.report.labels import readable, unit_text
+from skymix.report.quantities import Quantity, quantities_of
+from skymix.report.rounding import round_interval, round_number, round_to_error
+
+
+def summary_text(name: str, posterior: xr.DataTree) -> str:
+    """Evidence and posterior table of a fit.
+
+    Parameters
+    ----------
+    name : name of the fit
+    posterior : content of its posterior.nc
+    """
+    evidence = round_to_error(
+        float(posterior.attrs["logz"]), float(posterior.attrs["logzerr"])
+    ).text()
+    quantities = quantities_of(posterior)
+    simulated = any(q.truth is not None for q in quantities)
+    header = ["", "unit", "median, 68 %", "95 %", *(["truth", "within"] if simulated else [])]
+    rows = [header, *(_cells(q, simulated) for q in quantities)]
+    return "\n".join([f"{name}: ln Z = {evidence}", *_aligned(rows)])
+
+
+def _cells(quantity: Quantity, simulated: bool) -> list[str]:
+    s = quantity.summary
+    cells = [
+        readable(quantity.name),
+        unit_text(quantity.unit),
+        round_to_error(s.median, s.plus, s.minus).text(),
+        round_interval(s.lower_95, s.upper_95),
+    ]
+    if simulated:
+        truth = "" if quantity.truth is None else round_number(quantity.truth, 4)
+        cells += [truth, quantity.truth_within]
+    return cells
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,127 @@
+"""Four H.E.S.S. Crab runs against gammapy's own binned 3-D fit with the same IRFs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skymix import pipeline
+from skymix.store import read_posterior
+from skymix.study import load_study
+
+pytestmark = [pytest.mark.peers, pytest.mark.data]
+
+STUDY = Path("config/studies/crab.yaml")
+RUNS = ("run_23523", "run_23526", "run_23559", "run_23592")
+
+
+def gammapy_fit(path: Path, study) -> dict[str, float]:
+    """Index and number of source events, with errors, from a map fit of one run."""
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+    from gammapy.data import EventList, GTI, Observation
+    from gammapy.datasets import MapDataset
+    from gammapy.makers import MapDatasetMaker, SafeMaskMaker
+    from gammapy.maps import MapAxis, WcsGeom
+    from gammapy.modeling import Fit
+    from gammapy.modeling.models import (
+        FoVBackgroundModel,
+        PointSpatialModel,
+        PowerLawSpectralModel,
+        SkyModel,
+    )
+
+    observation = Observation.read(path)
+    assert isinstance(observation.events, EventList)
+    assert isinstance(observation.gti, GTI)
+    grids, region = study.grids, study.region
+    crab = SkyCoord(region.centre.lon, region.centre.lat, unit="deg", frame="icrs")
+    axis = MapAxis.from_energy_bounds(
+        grids.energy.min * u.TeV, grids.energy.max * u.TeV, 20, per_decade=True
+    )
+    true = MapAxis.from_energy_bounds(
+        0.3 * u.TeV, 100 * u.TeV, 20, per_decade=True, name="energy_true"
+    )
+    geom = WcsGeom.create(
+        skydir=crab, width=(region.width, region.height), binsz=0.04, proj="TAN", axes=[axis]
+    )
+    dataset = MapDatasetMaker().run(
+        MapDataset.create(geom, energy_axis_true=true, name="run"), observation
+    )
+    dataset = SafeMaskMaker(methods=["offset-max"], offset_max=2 * u.deg).run(dataset, observation)
+    source = SkyModel(
+        PowerLawSpectralModel(
+            index=2.6, amplitude="3.5e-11 cm-2 s-1 TeV-1", reference="1 TeV"
+        ),
+        PointSpatialModel(lon_0=crab.ra, lat_0=crab.dec, frame="icrs"),
+        name="crab",
+    )
+    source.spatial_model.lon_0.frozen = source.spatial_model.lat_0.frozen = True
+    background = FoVBackgroundModel(dataset_name="run")
+    dataset.models = [source, background]
+    result = Fit().run([dataset])
+    assert result.success
+    spectrum = source.spectral_model
+    number, slope = source_events(dataset), {}
+    for parameter in (spectrum.index, spectrum.amplitude):
+        best, step = parameter.value, 0.1 * parameter.error
+        parameter.value = best + step
+        slope[parameter.name] = (source_events(dataset) - number) / step
+        parameter.value = best
+    covariance = source.covariance.get_subcovariance([spectrum.index, spectrum.amplitude]).data
+    gradient = np.array([slope["index"], slope["amplitude"]])
+    return {
+        "index": spectrum.index.value,
+        "index_error": spectrum.index.error,
+        "number": number,
+        "number_error": float(np.sqrt(gradient @ covariance @ gradient)),
+        "events": float((dataset.counts * dataset.mask).data.sum()),
+    }
+
+
+def source_events(dataset) -> float:
+    """Predicted number of source events within the mask."""
+    return float((dataset.npred_signal(model_names=["crab"]) * dataset.mask).data.sum())
+
+
+def skymix_fit(study, run: str, folder: Path) -> dict[str, float]:
+    """The same from the stages of skymix."""
+    events, response = folder / "events.h5", folder / "response.h5"
+    number = pipeline.read_events(study, run, events).size
+    pipeline.tabulate_response(study, run, response)
+    for component in study.components:
+        output = folder / "marginals" / f"{component}.h5"
+        pipeline.marginalise_nuisance(study, run, component, events, response, output)
+    likelihood, posterior = folder / "likelihood.h5", folder / "posterior.nc"
+    pipeline.gather_marginals(study, run, events, folder / "marginals", likelihood)
+    pipeline.sample_posterior(study, likelihood, posterior)
+    draws = read_posterior(posterior)["posterior"]
+    index, share = draws["crab.index"].values, draws["weight.crab"].values
+    return {
+        "index": float(index.mean()),
+        "index_error": float(index.std()),
+        "number": float(share.mean() * number),
+        "number_error": float(share.std() * number),
+        "events": float(number),
+    }
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_index_and_source_events_agree(run, data_folder, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("SKYMIX_DATA", str(data_folder))
+    study = load_study(STUDY)
+    ours = skymix_fit(study, run, tmp_path)
+    theirs = gammapy_fit(data_folder / study.observations[run].events.path, study)
+    with capsys.disabled():
+        for name, fit in (("skymix", ours), ("gammapy", theirs)):
+            print(
+                f"\n{run} {name:8s} index {fit['index']:.3f} +- {fit['index_error']:.3f}"
+                f"  source events {fit['number']:.1f} +- {fit['number_error']:.1f}"
+                f"  of {fit['events']:.0f}",
+                end="",
+            )
+    # The same data: the two differ by far less than the statistical error that they share.
+    assert abs(ours["index"] - theirs["index"]) < 0.35 * theirs["index_error"]
+    assert abs(ours["number"] - theirs["number"]) < 0.35 * theirs["number_error"]
+    np.testing.assert_allclose(ours["index_error"], theirs["index_error"], rtol=0.2)
+    np.testing.assert_allclose(ours["number_error"], theirs["number_error"], rtol=0.2)

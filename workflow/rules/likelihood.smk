@@ -1,0 +1,25 @@
+rule gather_marginals:
+    input:
+        events="results/{study}/events/{fit}.h5",
+        marginals=marginals_of,
+    output:
+        "results/{study}/fits/{fit}/likelihood.h5",
+    log:
+        "results/{study}/logs/fits/{fit}/likelihood.log",
+    benchmark:
+        "results/{study}/benchmarks/fits/{fit}/likelihood.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        study="results/{study}/study.yaml",
+        folder="results/{study}/marginals",
+        settings=settings("likelihood"),
+    message:
+        "Gathering the marginals of {wildcards.fit}"
+    shell:
+        "skymix gather-marginals {params.study} {wildcards.fit} --events {input.events}"
+        " --marginals-folder {params.folder} -o {output} > {log} 2>&1"

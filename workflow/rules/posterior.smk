@@ -1,0 +1,24 @@
+rule sample_posterior:
+    input:
+        likelihood="results/{study}/fits/{fit}/likelihood.h5",
+    output:
+        "results/{study}/fits/{fit}/posterior.nc",
+    log:
+        "results/{study}/logs/fits/{fit}/posterior.log",
+    benchmark:
+        "results/{study}/benchmarks/fits/{fit}/posterior.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+    params:
+        study="results/{study}/study.yaml",
+        settings=settings("posterior"),
+    message:
+        "Sampling the posterior of {wildcards.fit}"
+    # Progress goes to the log and to the screen; tee ignores the signals that the sampler handles.
+    shell:
+        "skymix sample-posterior {params.study} {input.likelihood} -o {output}"
+        " 2>&1 | (trap '' INT TERM USR1; tee {log})"

@@ -1,0 +1,25 @@
+rule tabulate_response:
+    input:
+        irf=irf_of,
+    output:
+        "results/{study}/response/{key}.h5",
+    log:
+        "results/{study}/logs/response/{key}.log",
+    benchmark:
+        "results/{study}/benchmarks/response/{key}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        study="results/{study}/study.yaml",
+        observation=lambda wildcards: observation_of_key(STUDY, wildcards.key),
+        settings=lambda wildcards: settings(
+            "response", observation=observation_of_key(STUDY, wildcards.key)
+        ),
+    message:
+        "Tabulating the response {wildcards.key}"
+    shell:
+        "skymix tabulate-response {params.study} {params.observation} -o {output} > {log} 2>&1"
