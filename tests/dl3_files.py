@@ -73,9 +73,14 @@ def _value(name: str, unit: str | None, array: Any) -> Any:
 
 
 def irf_hdu(
-    name: str, axes: list, values: list[tuple[str, str | None, Any]], clas2: str, clas4: str, **header: Any
+    name: str,
+    axes: list,
+    values: list[tuple[str, str | None, Any]],
+    clas2: str,
+    clas4: str,
+    **header: Any,
 ) -> Any:
-    columns = [fits.Column(n, f, u, array=a) for n, f, u, a in sum(axes, [])]
+    columns = [fits.Column(n, f, u, array=a) for axis in axes for n, f, u, a in axis]
     columns += [_value(*v) for v in values]
     hdu = fits.BinTableHDU.from_columns(columns, name=name)
     cards = {"HDUCLAS1": "RESPONSE", "HDUCLAS2": clas2, "HDUCLAS3": "FULL-ENCLOSURE"}

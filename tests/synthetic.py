@@ -74,6 +74,7 @@ def small_exposure(
         synthetic_response(true.energy),
         pointing,
         3600.0,
+        3600.0,
         frame,
         true,
         data,

@@ -184,15 +184,18 @@ class Grid:
         return np.where((e >= 0) & (s >= 0), e * self.sky.size + s, -1)
 
     def split(self, energy: int, sky: int) -> "Grid":
-        """Return the grid with every cell cut `energy` times in energy and `sky` x `sky` on the sky."""
+        """Return the grid with cells cut `energy` times in energy and `sky` x `sky` on the sky."""
         return Grid(self.energy.split(energy), self.sky.split(sky))
 
 
-def separation(lon1: FloatArray, lat1: FloatArray, lon2: FloatArray, lat2: FloatArray) -> FloatArray:
+def separation(
+    lon1: FloatArray | float,
+    lat1: FloatArray | float,
+    lon2: FloatArray | float,
+    lat2: FloatArray | float,
+) -> FloatArray:
     """Great-circle separation by the haversine formula, deg in, deg out; broadcasts."""
-    lon1, lat1, lon2, lat2 = (np.radians(x) for x in (lon1, lat1, lon2, lat2))
-    h = (
-        np.sin((lat1 - lat2) / 2) ** 2
-        + np.cos(lat1) * np.cos(lat2) * np.sin((lon1 - lon2) / 2) ** 2
-    )
-    return np.degrees(2 * np.arcsin(np.sqrt(np.clip(h, 0.0, 1.0))))
+    b1, b2 = np.radians(lat1), np.radians(lat2)
+    across = np.sin(0.5 * np.radians(np.subtract(lon1, lon2)))
+    h = np.sin(0.5 * (b1 - b2)) ** 2 + np.cos(b1) * np.cos(b2) * across**2
+    return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.clip(h, 0.0, 1.0)))))

@@ -3,18 +3,21 @@
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 import skymix
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _STUDY = click.argument("study", type=click.Path(path_type=Path))
 _OBSERVATION = click.argument("observation")
 
 
-def _path(*names: str, **kwargs: Any) -> Any:
+def _path(*names: str, **kwargs: Any) -> Callable[[F], F]:
     return click.option(*names, type=click.Path(path_type=Path), required=True, **kwargs)
 
 

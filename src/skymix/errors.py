@@ -10,4 +10,4 @@ class StudyError(SkymixError):
 
 
 class DataError(SkymixError):
-    """A file or table that was read is unusable (missing, truncated, of the wrong kind, not finite)."""
+    """A file or table is unusable: missing, truncated, of the wrong kind, or not finite."""

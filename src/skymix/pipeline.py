@@ -1,4 +1,4 @@
-"""The stages of an analysis: each reads products, calls one part of the library, writes one product."""
+"""The stages of an analysis: each reads products, calls the library and writes one product."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from skymix.study.load import data_folder
 from skymix.study.model import parameter_name
 from skymix.study.observation import RecordedEvents, SimulatedEvents
 from skymix.study.parameters import Scan
-from skymix.study.stages import results_folder, response_key, stage_settings, stream_seed
+from skymix.study.stages import response_key, results_folder, stage_settings, stream_seed
 
 
 def _inputs(*paths: Path) -> dict[str, str]:
@@ -38,6 +38,7 @@ def _inputs(*paths: Path) -> dict[str, str]:
 
 def read_events(study: Study, observation: str, output: Path) -> Events:
     """Read, select and write the recorded events of an observation."""
+    from skymix.domains.gamma.dl3 import locate
     from skymix.domains.gamma.events import read_events as read
     from skymix.domains.gamma.geometry import RegionFrame
 
@@ -46,7 +47,7 @@ def read_events(study: Study, observation: str, output: Path) -> Events:
         raise StudyError(
             f"observations.{observation}.events: is simulated; use 'skymix simulate-events'"
         )
-    path = data_folder(study) / settings.path
+    path = locate(settings.path, data_folder(study))
     events = read(
         path,
         observation,
@@ -55,9 +56,7 @@ def read_events(study: Study, observation: str, output: Path) -> Events:
         study.region,
         study.selection,
     )
-    provenance = Provenance(
-        stage_settings(study, "events", observation=observation), _inputs(path)
-    )
+    provenance = Provenance(stage_settings(study, "events", observation=observation), _inputs(path))
     write_product(output, events, provenance)
     return events
 
@@ -68,9 +67,7 @@ def tabulate_response(study: Study, observation: str, output: Path) -> Response:
     from skymix.domains.gamma.response import tabulate_response as tabulate
 
     axis = true_grid(study.grids, study.region).energy
-    response, inputs = tabulate(
-        study.observations[observation].response, axis, data_folder(study)
-    )
+    response, inputs = tabulate(study.observations[observation].response, axis, data_folder(study))
     settings = stage_settings(study, "response", observation=observation)
     write_product(output, response, Provenance(settings, inputs))
     return response
@@ -82,7 +79,9 @@ def simulate_events(study: Study, observation: str, response: Path, output: Path
 
     settings = study.observations[observation].events
     if not isinstance(settings, SimulatedEvents):
-        raise StudyError(f"observations.{observation}.events: is recorded; use 'skymix read-events'")
+        raise StudyError(
+            f"observations.{observation}.events: is recorded; use 'skymix read-events'"
+        )
     seed = settings.seed
     if seed is None:
         seed = stream_seed(study, "events", observation)
@@ -242,7 +241,7 @@ def make_report(study: Study, output: Path) -> Path:
 
     root = results_folder(study)
     fits = []
-    for name, observation in study.observations.items():
+    for name in study.observations:
         folder = root / "fits" / name
         events = root / "events" / f"{name}.h5"
         paths = [
@@ -280,9 +279,7 @@ def summary(study: Study) -> str:
     return "\n\n".join([*texts, f"Report: {root / 'report' / 'index.html'}"])
 
 
-def load(
-    path: Path, observations: Sequence[str] = (), components: Sequence[str] = ()
-) -> Study:
+def load(path: Path, observations: Sequence[str] = (), components: Sequence[str] = ()) -> Study:
     """Read a study and refuse observations and components that it does not hold."""
     study = load_study(path)
     for kind, names, known in (
@@ -304,7 +301,7 @@ def freeze_study(settings: Any, output: Path) -> None:
         part.write_text(text, encoding="utf-8")
 
 
-def _decoded(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _decoded(attributes: Mapping[Any, Any]) -> dict[str, Any]:
     return {
         name: json.loads(value) if name in ("study", "inputs") else value
         for name, value in attributes.items()

@@ -9,14 +9,15 @@ from numpy.testing import assert_allclose
 
 from skymix.axes import EnergyAxis, SkyGrid
 from skymix.domains.gamma.components import spectra
-from skymix.domains.gamma.components.catalogue import STANDARD_PATH as HGPS_PATH
 from skymix.domains.gamma.components.catalogue import read_hgps
-from skymix.domains.gamma.components.diffuse import STANDARD_PATH as DIFFUSE_PATH
 from skymix.domains.gamma.components.diffuse import IntensityCube
-from skymix.domains.gamma.components.pppc4dmid import PPPC4DMID, STANDARD_PATH
+from skymix.domains.gamma.components.pppc4dmid import PPPC4DMID
 from skymix.domains.gamma.components.radial import radial_cell_means
 from skymix.domains.gamma.components.source import SphericalGaussian
 from skymix.domains.gamma.halo import Halo, burkert, einasto, generalised_nfw
+from skymix.study.files import ANNIHILATION_SPECTRA
+from skymix.study.files import DIFFUSE_CUBE as DIFFUSE_PATH
+from skymix.study.files import PLANE_SURVEY as HGPS_PATH
 
 pytestmark = pytest.mark.peers
 
@@ -121,7 +122,7 @@ def primary_flux(data_folder, tmp_path, monkeypatch):
     pytest.importorskip("gammapy")
     folder = tmp_path / "dark_matter_spectra"
     folder.mkdir()
-    (folder / "PPPC4DMID").symlink_to(data_folder / Path(STANDARD_PATH).parent)
+    (folder / "PPPC4DMID").symlink_to(data_folder / Path(ANNIHILATION_SPECTRA).parent)
     monkeypatch.setenv("GAMMAPY_DATA", str(tmp_path))
     from gammapy.astro.darkmatter import PrimaryFlux
 
@@ -132,7 +133,7 @@ def primary_flux(data_folder, tmp_path, monkeypatch):
 @pytest.mark.parametrize("mass", [0.5, 3.0, 13.7])
 @pytest.mark.parametrize("channel", ["b", "tau", "W"])
 def test_annihilation_spectrum(u, data_folder, primary_flux, channel, mass):
-    table = PPPC4DMID.read(data_folder / STANDARD_PATH)
+    table = PPPC4DMID.read(data_folder / ANNIHILATION_SPECTRA)
     flux = primary_flux(mDM=mass * u.TeV, channel=channel)
     energy = mass * 10 ** np.linspace(-4, -0.1, 4001)
     density = flux(energy * u.TeV).to_value("TeV-1")

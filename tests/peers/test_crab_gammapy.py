@@ -19,7 +19,7 @@ def gammapy_fit(path: Path, study) -> dict[str, float]:
     """Index and number of source events, with errors, from a map fit of one run."""
     from astropy import units as u
     from astropy.coordinates import SkyCoord
-    from gammapy.data import EventList, GTI, Observation
+    from gammapy.data import GTI, EventList, Observation
     from gammapy.datasets import MapDataset
     from gammapy.makers import MapDatasetMaker, SafeMaskMaker
     from gammapy.maps import MapAxis, WcsGeom
@@ -50,9 +50,7 @@ def gammapy_fit(path: Path, study) -> dict[str, float]:
     )
     dataset = SafeMaskMaker(methods=["offset-max"], offset_max=2 * u.deg).run(dataset, observation)
     source = SkyModel(
-        PowerLawSpectralModel(
-            index=2.6, amplitude="3.5e-11 cm-2 s-1 TeV-1", reference="1 TeV"
-        ),
+        PowerLawSpectralModel(index=2.6, amplitude="3.5e-11 cm-2 s-1 TeV-1", reference="1 TeV"),
         PointSpatialModel(lon_0=crab.ra, lat_0=crab.dec, frame="icrs"),
         name="crab",
     )

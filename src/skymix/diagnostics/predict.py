@@ -72,7 +72,7 @@ def predict_posterior(
 def _thinned_draws(posterior: xr.DataTree, names: tuple[str, ...]) -> FloatArray:
     """Up to a few hundred equal-weight draws, (ndraw, ndim); they are in random order."""
     group = posterior["posterior"]
-    theta = np.stack([group[name].values.ravel() for name in names], axis=1)
+    theta = np.stack([np.ravel(np.asarray(group[name])) for name in names], axis=1)
     return np.asarray(theta[:_DRAWS])
 
 
@@ -94,7 +94,7 @@ def _predictions(
     by_name = {m.component: m for m in marginals}
     counts = mixture.weights(theta) * events
     maps, spectra = [], []
-    total = 0.0
+    total = np.zeros((theta.shape[0], marginals[0].counts_spectrum.shape[1]))
     for k, (leaf, (rows, weights)) in enumerate(
         zip(mixture.leaves, mixture.leaf_rows(theta), strict=True)
     ):

@@ -145,7 +145,7 @@ class TabulatedMixture:
             part = slice(at, at + count)
             at = part.stop
             joint[:, k] = coefficients[0, part] @ leaf.density[rows[0, part] - self._offsets[k]]
-        return joint / joint.sum(axis=1, keepdims=True)
+        return np.asarray(joint / joint.sum(axis=1, keepdims=True))
 
     def leaf_rows(self, theta: FloatArray) -> list[tuple[IntArray, FloatArray]]:
         """Rows of each leaf's table, (n, nterm), and their interpolation weights."""

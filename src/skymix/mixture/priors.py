@@ -92,7 +92,7 @@ class TruncatedNormal:
         """Inverse cumulative distribution."""
         low, high = self._cumulative()
         value = self.mean + self.sd * special.ndtri(low + (high - low) * u)
-        return np.clip(value, self.lower, self.upper)
+        return np.asarray(np.clip(value, self.lower, self.upper))
 
     def log_density(self, x: FloatArray) -> FloatArray:
         """Normal density over the probability between the bounds."""

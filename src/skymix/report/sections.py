@@ -13,7 +13,7 @@ from skymix.report.inputs import Fit
 from skymix.report.labels import readable, unit_text
 from skymix.report.overview import duration
 from skymix.report.quantities import WEIGHT, Quantity
-from skymix.report.rounding import Rounded, round_interval, round_number, round_to_error
+from skymix.report.rounding import MINUS, Rounded, round_interval, round_number, round_to_error
 
 LARGEST_LOG_LIKELIHOOD_ERROR = 0.1
 LARGEST_DENSITY_ERROR = 0.01
@@ -156,8 +156,7 @@ def likely_members(fit: Fit, true_leaf: IntArray | None) -> list[dict[str, Any]]
                 "energy": round_number(float(d.event_energy[i])),
                 "lon": _offset(d.event_lon, i),
                 "lat": _offset(d.event_lat, i),
-                "probability": f"{d.membership[i, k]:.3f}",
-                "sd": f"{d.membership_sd[i, k]:.3f}",
+                "probability": _probability(d.membership[i, k], d.membership_sd[i, k]),
                 "truth": None if true_leaf is None else d.leaves[int(true_leaf[i])],
             }
             for i in order
@@ -167,7 +166,12 @@ def likely_members(fit: Fit, true_leaf: IntArray | None) -> list[dict[str, Any]]
 
 
 def _offset(values: FloatArray, i: int) -> str:
-    return f"{values[i]:+.2f}".replace("-", "−")
+    # Adding 0 turns a negative zero into a positive one.
+    return f"{round(float(values[i]), 2) + 0.0:+.2f}".replace("-", MINUS)
+
+
+def _probability(mean: float, sd: float) -> str:
+    return f"{mean:.3f} ± {sd:.3f}" if mean < 0.9995 else "> 0.999"
 
 
 def exactness_rows(fit: Fit) -> list[dict[str, Any]]:

@@ -42,7 +42,7 @@ class BatchPool:
 
     def prior_transform(self, u: FloatArray) -> FloatArray:
         """Parameters of one unit-cube point."""
-        return self.problem.prior_transform(np.asarray(u)[None])[0]
+        return np.asarray(self.problem.prior_transform(np.asarray(u)[None])[0])
 
     def log_likelihood(self, theta: FloatArray) -> float:
         """Log likelihood of one parameter set."""
@@ -70,9 +70,7 @@ class BatchPool:
         self.calls += theta.shape[0]
         if np.isnan(value).any():
             at = theta[int(np.flatnonzero(np.isnan(value))[0])]
-            named = ", ".join(
-                f"{n} = {x:.6g}" for n, x in zip(self.problem.names, at, strict=True)
-            )
+            named = ", ".join(f"{n} = {x:.6g}" for n, x in zip(self.problem.names, at, strict=True))
             raise SkymixError(f"the likelihood is not a number at {named}; check the tables")
         return value
 

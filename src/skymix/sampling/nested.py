@@ -114,7 +114,9 @@ def sample_nested(
     return run
 
 
-def _collect(results: Any, names: tuple[str, ...], n_live: int, calls: int, seconds: float) -> NestedRun:
+def _collect(
+    results: Any, names: tuple[str, ...], n_live: int, calls: int, seconds: float
+) -> NestedRun:
     logl = np.asarray(results.logl)
     born = np.asarray(results.samples_it)
     log_weight = np.asarray(results.logwt) - results.logz[-1]

@@ -167,9 +167,7 @@ def _open(path: Path | str) -> Iterator[h5py.File]:
     try:
         file = h5py.File(path, "r")
     except OSError:
-        raise DataError(
-            f"{path}: truncated or not an HDF5 file; delete it and run again"
-        ) from None
+        raise DataError(f"{path}: truncated or not an HDF5 file; delete it and run again") from None
     try:
         with file:
             yield file

@@ -29,7 +29,8 @@ class Events:
     observation: str = scalar()
     pointing_lon: float = scalar("deg")
     pointing_lat: float = scalar("deg")
-    livetime: float = scalar("s")
+    livetime: float = scalar("s")  # corrected for dead time: what photons are seen in
+    ontime: float = scalar("s")  # not corrected: what a background rate (GADF) counts in
     cuts: str = scalar()  # JSON: number of events read, and removed by each cut, in order
     components: tuple[str, ...] = scalar()  # names that true_component counts
     expected_counts: FloatArray = array("", ("component",))  # simulated only, else empty

@@ -134,4 +134,4 @@ def true_fractions(tree: Mapping[str, Any], weights: Mapping[str, float]) -> dic
 
 def interpolated(table: FloatArray, rows: IntArray, weights: FloatArray) -> FloatArray:
     """Weighted sum of table rows for each point: (npoint, ...) from (nrow, ...)."""
-    return np.einsum("nt,nt...->n...", weights, table[rows])
+    return np.asarray(np.einsum("nt,nt...->n...", weights, table[rows]))

@@ -1,5 +1,6 @@
 """Settings of the gamma-ray source components, one model a kind."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -43,9 +44,7 @@ class PowerLaw(Section):
     kind: Literal["power_law"] = Field(description="Kind of spectrum.")
     index: NumberParameter = Field(description="Spectral index, positive for a falling spectrum.")
     reference: Energy = Field(default=Default(1.0), description="Reference energy.")
-    amplitude: Flux = Field(
-        default=Default(1e-12), description="Flux at the reference energy."
-    )
+    amplitude: Flux = Field(default=Default(1e-12), description="Flux at the reference energy.")
 
 
 class LogParabola(Section):
@@ -55,9 +54,7 @@ class LogParabola(Section):
     alpha: NumberParameter = Field(description="Index at the reference energy.")
     beta: NumberParameter = Field(description="Curvature.")
     reference: Energy = Field(default=Default(1.0), description="Reference energy.")
-    amplitude: Flux = Field(
-        default=Default(1e-12), description="Flux at the reference energy."
-    )
+    amplitude: Flux = Field(default=Default(1e-12), description="Flux at the reference energy.")
 
 
 class CutoffPowerLaw(Section):
@@ -67,9 +64,7 @@ class CutoffPowerLaw(Section):
     index: NumberParameter = Field(description="Spectral index, positive for a falling spectrum.")
     cutoff: EnergyParameter = Field(description="Cut-off energy.")
     reference: Energy = Field(default=Default(1.0), description="Reference energy.")
-    amplitude: Flux = Field(
-        default=Default(1e-12), description="Flux at the reference energy."
-    )
+    amplitude: Flux = Field(default=Default(1e-12), description="Flux at the reference energy.")
 
 
 SourceSpectrum = Annotated[PowerLaw | LogParabola | CutoffPowerLaw, Field(discriminator="kind")]
@@ -126,9 +121,7 @@ class Moore(Halo):
     scale_radius: DistanceParameter = Field(default=Default(30.28), description="Scale radius r_s.")
 
 
-Profile = Annotated[
-    Einasto | NFW | GeneralisedNFW | Burkert | Moore, Field(discriminator="kind")
-]
+Profile = Annotated[Einasto | NFW | GeneralisedNFW | Burkert | Moore, Field(discriminator="kind")]
 
 
 class ClosedFormAnnihilation(Section):
@@ -141,7 +134,7 @@ class ClosedFormAnnihilation(Section):
 
     @model_validator(mode="after")
     def _sum(self) -> "ClosedFormAnnihilation":
-        _check_branching(dict(self.channels))
+        _check_branching(self.channels.values())
         return self
 
 
@@ -159,7 +152,7 @@ class TabulatedAnnihilation(Section):
 
     @model_validator(mode="after")
     def _sum(self) -> "TabulatedAnnihilation":
-        _check_branching(self.channels)
+        _check_branching(self.channels.values())
         return self
 
 
@@ -179,8 +172,8 @@ class ScalarSinglet(Section):
     )
 
 
-def _check_branching(channels: dict[str, float]) -> None:
-    total = sum(channels.values())
+def _check_branching(fractions: Iterable[float]) -> None:
+    total = sum(fractions)
     if abs(total - 1) > 1e-6:
         raise ValueError(f"channels: the branching fractions add up to {total:g}, not to 1")
 
@@ -195,7 +188,7 @@ class DarkMatter(Section):
 
     kind: Literal["dark_matter"] = Field(description="Kind of component.")
     centre: Position = Field(
-        default=Position(frame="galactic", lon="0 deg", lat="0 deg"),  # type: ignore[arg-type]
+        default=Position(frame="galactic", lon="0 deg", lat="0 deg"),
         description="Direction of the halo's centre.",
     )
     profile: Profile = Field(description="Density profile of the halo.")
@@ -233,9 +226,7 @@ class Catalogue(Section):
     path: Path | None = Field(
         default=None, description="hgps_catalog_v1.fits.gz; if absent the copy in the data folder."
     )
-    exclude: tuple[str, ...] = Field(
-        default=(), description="Names of sources that are left out."
-    )
+    exclude: tuple[str, ...] = Field(default=(), description="Names of sources that are left out.")
 
 
 # Diffuse emission --------------------------------------------------------------------------
@@ -247,7 +238,7 @@ class DiffuseTemplate(Section):
     kind: Literal["diffuse_template"] = Field(description="Kind of component.")
     path: Path | None = Field(
         default=None,
-        description="FITS cube in MeV-1 cm-2 s-1 sr-1; if absent gll_iem_v07_gc of the data folder.",
+        description="FITS cube in MeV-1 cm-2 s-1 sr-1; if absent gll_iem_v07_gc of the data.",
     )
     above_last_energy: Literal["power_law", "zero"] = Field(
         default="power_law",

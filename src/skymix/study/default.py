@@ -17,6 +17,7 @@ DEFAULT_STUDY: dict[str, Any] = {
         "energy": {"min": "0.1 TeV", "max": "100 TeV", "per_decade": 15},
         "true_energy": {"min": "0.05 TeV", "max": "150 TeV", "per_decade": 25},
         "pixel": "0.2 deg",
+        "subdivision": 4,
     },
     "selection": {"offset_max": "3.5 deg"},
     "observations": {

@@ -167,6 +167,7 @@ def _events(name, rng, true_leaf, cells, simulated) -> Events:
         pointing_lon=0.0,
         pointing_lat=1.0,
         livetime=18000.0,
+        ontime=18000.0,
         cuts=json.dumps({"read": n + 31, "energy": 12, "region": 19}),
         components=LEAVES[::-1] if simulated else (),
         expected_counts=n * TRUE_WEIGHTS[::-1] if simulated else np.empty(0),

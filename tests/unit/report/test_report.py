@@ -228,7 +228,16 @@ def test_likely_members_are_the_most_probable():
     fit = synthetic.fit("gc")
     for k, leaf in enumerate(likely_members(fit, None)):
         best = np.sort(fit.diagnostics.membership[:, k])[::-1][:5]
-        assert [row["probability"] for row in leaf["rows"]] == [f"{p:.3f}" for p in best]
+        shown = [row["probability"].split(" ± ")[0] for row in leaf["rows"]]
+        assert shown == [f"{p:.3f}" for p in best]
+
+
+def test_a_member_beyond_doubt_has_no_error_of_zero():
+    fit = synthetic.fit("gc")
+    certain = np.where(np.arange(4) == 2, 1.0, np.zeros((600, 1)))
+    diagnostics = dataclasses.replace(fit.diagnostics, membership=certain)
+    leaf = likely_members(dataclasses.replace(fit, diagnostics=diagnostics), None)[2]
+    assert {row["probability"] for row in leaf["rows"]} == {"> 0.999"}
 
 
 @pytest.mark.parametrize(

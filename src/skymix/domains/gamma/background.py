@@ -1,7 +1,7 @@
 """Cosmic-ray background: the response's rate at reconstructed coordinates, never smeared again.
 
-The rate follows the GADF standard (BKG_2D, BKG_3D): per reconstructed energy and per solid angle
-in the field of view.
+The rate follows the GADF standard (BKG_2D, BKG_3D): per reconstructed energy, per solid angle in
+the field of view, and per good time not corrected for dead time.
 """
 
 import numpy as np
@@ -66,7 +66,12 @@ def marginalise_background(
 def rate(exposure: Exposure, energy: FloatArray, lon: FloatArray, lat: FloatArray) -> FloatArray:
     """Expected background counts TeV-1 sr-1 at directions of the region frame; broadcasts."""
     fov_lon, fov_lat = exposure.frame.field_of_view(exposure.pointing, lon, lat)
-    return background_rate(exposure.response, energy, fov_lon, fov_lat) * exposure.livetime
+    return background_rate(exposure.response, energy, fov_lon, fov_lat) * exposure.ontime
+
+
+def expected_background(exposure: Exposure) -> float:
+    """Expected number of background events in the observed data space."""
+    return float(cell_counts(exposure, _ENERGY_POINTS, _SKY_POINTS).sum())
 
 
 def cell_counts(exposure: Exposure, energy_points: int, sky_points: int) -> FloatArray:
@@ -88,9 +93,7 @@ def cell_counts(exposure: Exposure, energy_points: int, sky_points: int) -> Floa
             lon = lon_edges[:-1] + np.diff(lon_edges) * tx
             mesh_lat, mesh_lon = np.meshgrid(lat, lon, indexing="ij")
             area = weight_x * weight_y * grid.sky.solid_angle
-            at = rate(
-                exposure, energy[..., None, None], mesh_lon[None, None], mesh_lat[None, None]
-            )
+            at = rate(exposure, energy[..., None, None], mesh_lon[None, None], mesh_lat[None, None])
             counts += np.einsum("ep,epij->eij", energy_weight, at) * area
     return counts * exposure.coverage
 

@@ -57,13 +57,13 @@ def dispersion_at(response: Response, energy: FloatArray) -> FloatArray:
 def _interpolate(
     table: FloatArray, cells: np.ndarray, index: np.ndarray, fraction: FloatArray
 ) -> FloatArray:
-    return table[cells, index] * (1 - fraction) + table[cells, index + 1] * fraction
+    return np.asarray(table[cells, index] * (1 - fraction) + table[cells, index + 1] * fraction)
 
 
 def _integral_at(
     at: FloatArray, y: FloatArray, integral: FloatArray, cumulative: FloatArray
 ) -> FloatArray:
-    """Integral of a piecewise linear cumulative from the first node to `at`; 0 before, slope 1 after."""
+    """Integral of a piecewise linear cumulative up to `at`; 0 before the nodes, slope 1 after."""
     step = y[1] - y[0]
     i = np.clip(((at - y[0]) / step).astype(np.int64), 0, y.size - 2)
     d = np.clip(at - y[i], 0.0, step)

@@ -57,7 +57,7 @@ def read_events(
         _require_columns(hdu, path)
         require_finite(hdu, _COLUMNS, path)
         energy, sky, time, reference = _columns(hdu, path)
-        good, livetime = _good_time(hdus, hdu.header, time, reference, path)
+        good, ontime, dead = _good_time(hdus, hdu.header, time, reference, path)
         pointing = _pointing(hdu.header, frame, path)
         ids = np.asarray(hdu.data["EVENT_ID"]) if "EVENT_ID" in hdu.columns.names else None
     lon, lat = frame.from_sky(sky)
@@ -87,7 +87,8 @@ def read_events(
         observation=observation,
         pointing_lon=pointing[0],
         pointing_lat=pointing[1],
-        livetime=livetime,
+        livetime=ontime * dead,
+        ontime=ontime,
         cuts=json.dumps(cuts),
         components=(),
         expected_counts=np.empty(0),
@@ -130,8 +131,8 @@ def _columns(hdu: Any, path: Path) -> tuple[FloatArray, SkyCoord, Any, Any]:
 
 def _good_time(
     hdus: fits.HDUList, header: Any, time: Any, reference: Any, path: Path
-) -> tuple[Mask, float]:
-    """Which events lie in a good time interval, and the livetime in s."""
+) -> tuple[Mask, float, float]:
+    """Which events lie in a good time interval, their sum in s, and the dead-time factor."""
     from gammapy.data import GTI
 
     hdu = named_hdu(hdus, "GTI", path)
@@ -149,13 +150,13 @@ def _good_time(
         raise DataError(
             f"{path}: GTI has intervals that overlap or end before they start; merge them"
         )
-    livetime = float((stop - start).sum()) * _dead_time_correction(header, path)
-    if not livetime > 0:
+    ontime = float((stop - start).sum())
+    if not ontime > 0:
         raise DataError(f"{path}: the livetime is zero: GTI holds no time; check the file")
     seconds = np.asarray((time - reference).to_value("s"), dtype=np.float64)
     interval = np.searchsorted(start - _TIME_TOLERANCE, seconds, side="right") - 1
     inside = (interval >= 0) & (seconds <= stop[np.maximum(interval, 0)] + _TIME_TOLERANCE)
-    return inside, livetime
+    return inside, ontime, _dead_time_correction(header, path)
 
 
 def _dead_time_correction(header: Any, path: Path) -> float:

@@ -19,7 +19,7 @@ class Exposure:
     ----------
     response : its true energies are those of `true`
     pointing : (lon, lat) deg, region frame
-    livetime : s
+    livetime, ontime : s, with and without the correction for dead time
     frame : region frame
     true, data : true and reconstructed grids
     coverage : (nlat, nlon) share of each data pixel that the selection keeps
@@ -28,6 +28,7 @@ class Exposure:
     response: Response
     pointing: tuple[float, float]
     livetime: float
+    ontime: float
     frame: RegionFrame
     true: Grid
     data: Grid
@@ -48,7 +49,7 @@ class Exposure:
 
     def offset(self, lon: FloatArray, lat: FloatArray) -> FloatArray:
         """Angle to the pointing, deg."""
-        return separation(lon, lat, np.float64(self.pointing[0]), np.float64(self.pointing[1]))
+        return separation(lon, lat, self.pointing[0], self.pointing[1])
 
     def acceptance(self, lon: FloatArray, lat: FloatArray) -> FloatArray:
         """Effective area times livetime, (..., nenergy) m2 s; zero beyond the last offset node."""
@@ -75,6 +76,7 @@ class Exposure:
 def make_exposure(
     pointing: tuple[float, float],
     livetime: float,
+    ontime: float,
     response: Response,
     frame: RegionFrame,
     true: Grid,
@@ -90,7 +92,7 @@ def make_exposure(
             edisp=np.repeat(response.edisp, 2, axis=0),
             psf=np.repeat(response.psf, 2, axis=0),
         )
-    return Exposure(response, pointing, livetime, frame, true, data, coverage)
+    return Exposure(response, pointing, livetime, ontime, frame, true, data, coverage)
 
 
 def _merge_energies(axis: EnergyAxis, response: Response) -> tuple[EnergyAxis, Response]:

@@ -23,9 +23,9 @@ def true_grid(grids: Grids, region: Region) -> Grid:
     distance in longitude only by a whole number of half pixels.
     """
     data = data_grid(grids, region).sky
-    sky = SkyGrid(
-        _widen(data.lon_edges, grids.margin), _widen(data.lat_edges, grids.margin)
-    ).split(grids.subdivision)
+    sky = SkyGrid(_widen(data.lon_edges, grids.margin), _widen(data.lat_edges, grids.margin)).split(
+        grids.subdivision
+    )
     return Grid(_energy_axis(grids.true_energy), sky)
 
 
@@ -33,10 +33,10 @@ def coverage(sky: SkyGrid, pointing: tuple[float, float], offset_max: float) -> 
     """Share of each pixel within `offset_max` deg of the pointing, (nlat, nlon)."""
     fine = sky.split(_COVERAGE_SAMPLES)
     lon, lat = fine.mesh()
-    inside = separation(lon, lat, np.float64(pointing[0]), np.float64(pointing[1])) <= offset_max
+    inside = separation(lon, lat, pointing[0], pointing[1]) <= offset_max
     nlat, nlon = sky.shape
     n = _COVERAGE_SAMPLES
-    return inside.reshape(nlat, n, nlon, n).mean(axis=(1, 3))
+    return np.asarray(inside.reshape(nlat, n, nlon, n).mean(axis=(1, 3)))
 
 
 def _energy_axis(settings: EnergyGrid) -> EnergyAxis:

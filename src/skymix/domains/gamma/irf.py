@@ -17,13 +17,8 @@ from numpy.typing import NDArray
 
 from skymix.axes import EnergyAxis, FloatArray, IntArray
 from skymix.domains.gamma.irf_background import background_nodes, background_rate
-from skymix.domains.gamma.irf_tables import (
-    PSF,
-    EffectiveArea,
-    EnergyDispersion,
-    IRFTables,
-    read_irf_tables,
-)
+from skymix.domains.gamma.irf_tables import read_irf_tables
+from skymix.domains.gamma.irf_types import PSF, EffectiveArea, EnergyDispersion, IRFTables
 from skymix.domains.gamma.psf_models import PSFModel
 from skymix.domains.gamma.tabulate import (
     area_weights,

@@ -6,7 +6,7 @@ The rate is per reconstructed energy and solid angle.
 import numpy as np
 
 from skymix.axes import FloatArray
-from skymix.domains.gamma.irf_tables import Axis, Background, RadialBackground
+from skymix.domains.gamma.irf_types import Axis, Background, RadialBackground
 from skymix.domains.gamma.tabulate import linear_weights
 from skymix.store.response import Response
 

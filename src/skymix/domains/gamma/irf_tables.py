@@ -1,6 +1,5 @@
 """IRF tables of a DL3 file as plain arrays in fixed units, read through gammapy and checked."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,15 @@ from astropy.io import fits
 
 from skymix.axes import FloatArray
 from skymix.domains.gamma.dl3 import checked_table, open_dl3, require_finite
+from skymix.domains.gamma.irf_types import (
+    PSF,
+    Axis,
+    Background,
+    EffectiveArea,
+    EnergyDispersion,
+    IRFTables,
+    RadialBackground,
+)
 from skymix.domains.gamma.psf_models import GaussianMixture, King, PSFModel, Rings
 from skymix.errors import DataError
 
@@ -20,91 +28,6 @@ _FORMATS = {
     "BKG": ("BKG_3D", "BKG_2D"),
 }
 _REVERSED_EXPORTER = ("SASH FITS::EventListWriter", "0.2")  # CREATOR, HDUVERS of EVENTS
-
-
-@dataclass(frozen=True, eq=False)
-class Axis:
-    """Nodes of an IRF axis, and the edges of what it covers.
-
-    Parameters
-    ----------
-    nodes : (n,) centres, TeV or deg
-    edges : (n + 1,) same unit
-    binned : whether the file gives bins; else it gives points, and the edges are gammapy's
-    """
-
-    nodes: FloatArray
-    edges: FloatArray
-    binned: bool
-
-    @property
-    def low(self) -> float:
-        """Where the table begins."""
-        return float(self.edges[0] if self.binned else self.nodes[0])
-
-    @property
-    def high(self) -> float:
-        """Where the table ends."""
-        return float(self.edges[-1] if self.binned else self.nodes[-1])
-
-
-@dataclass(frozen=True, eq=False)
-class EffectiveArea:
-    """`values` (noffset, nenergy) m2."""
-
-    energy: Axis
-    offset: Axis
-    values: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class EnergyDispersion:
-    """`cumulative` (noffset, nenergy, nmigra + 1) at the edges of E_reco / E_true, 0 to 1."""
-
-    energy: Axis
-    offset: Axis
-    migra_edges: FloatArray
-    cumulative: FloatArray
-    defined: np.ndarray[Any, np.dtype[np.bool_]]
-
-
-@dataclass(frozen=True, eq=False)
-class PSF:
-    """One model an offset node."""
-
-    energy: Axis
-    offset: Axis
-    models: tuple[PSFModel, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Background:
-    """`values` (nenergy, nlon, nlat) s-1 TeV-1 sr-1, fov_lon increasing with right ascension."""
-
-    energy: Axis
-    lon: Axis
-    lat: Axis
-    values: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class RadialBackground:
-    """`values` (nenergy, noffset) s-1 TeV-1 sr-1."""
-
-    energy: Axis
-    offset: Axis
-    values: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class IRFTables:
-    """The four responses of one file."""
-
-    area: EffectiveArea
-    edisp: EnergyDispersion
-    psf: PSF
-    background: Background | RadialBackground
-    instrument: str
 
 
 def read_irf_tables(path: Path) -> IRFTables:

@@ -7,9 +7,8 @@ products. The density is then normalised over the observed data space:
     p(d | theta) = integral R(d | x) A(x) f(x | theta) dx / N(theta).
 """
 
-import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +48,34 @@ class Rows:
         values = {p.name: m.ravel() for p, m in zip(parameters, mesh, strict=True)}
         return cls(parameters, values, int(np.prod([p.nodes.size for p in parameters])))
 
+    @classmethod
+    def midpoints(cls, parameters: tuple[Parameter, ...]) -> "Rows":
+        """For each parameter in turn, its midpoints between nodes with the nodes of the others."""
+        rows = cls.grid(parameters).at(slice(0, 0))
+        for k, moved in enumerate(parameters):
+            nodes = moved.nodes
+            middle = (
+                np.sqrt(nodes[1:] * nodes[:-1])
+                if moved.spacing == "log"
+                else 0.5 * (nodes[1:] + nodes[:-1])
+            )
+            shifted = (*parameters[:k], replace(moved, nodes=middle), *parameters[k + 1 :])
+            rows = rows.joined(cls.grid(shifted))
+        return rows
+
+    def at(self, part: slice) -> "Rows":
+        """Some of the rows."""
+        values = {name: column[part] for name, column in self.values.items()}
+        return Rows(self.parameters, values, len(range(self.size)[part]))
+
+    def joined(self, other: "Rows") -> "Rows":
+        """These rows, then those of another table of the same parameters."""
+        values = {
+            name: np.concatenate([column, other.values[name]])
+            for name, column in self.values.items()
+        }
+        return Rows(self.parameters, values, self.size + other.size)
+
     def by_sky(self) -> Iterator[tuple[np.ndarray, dict[str, float], dict[str, FloatArray]]]:
         """Groups of rows that share a morphology: (rows, sky parameters, spectral parameters)."""
         sky = [p.name for p in self.parameters if p.shapes_sky]
@@ -81,6 +108,10 @@ class Densities:
     at_data: FloatArray
     neglected: FloatArray
 
+    def rows(self, part: slice) -> "Densities":
+        """Some of the rows."""
+        return Densities(*(getattr(self, name)[part] for name in self.__dataclass_fields__))
+
 
 def marginalise(
     source: Source,
@@ -99,13 +130,15 @@ def marginalise(
         If the component has no expected counts at some parameter values.
     """
     parameters = source.parameters
-    rows = Rows.grid(parameters)
-    fine = densities(source, exposure, data, rows, binned, tolerance)
-    _check_expected(fine.expected, rows, component, observation)
+    nodes, between = Rows.grid(parameters), Rows.midpoints(parameters)
+    # Rows between the nodes share the spatial integrals of those at the nodes.
+    both = densities(source, exposure, data, nodes.joined(between), binned, tolerance)
+    fine = both.rows(slice(0, nodes.size))
+    _check_expected(fine.expected, nodes, component, observation)
     norm = fine.expected[:, None]
     density = fine.at_data / norm
     sample = _sample(data)
-    coarse = densities(source, exposure.coarser(), sample, rows, binned, tolerance)
+    coarse = densities(source, exposure.coarser(), sample, nodes, binned, tolerance)
     pick = _sample_index(data)
     return Marginals(
         parameters=tuple(p.name for p in parameters),
@@ -125,7 +158,7 @@ def marginalise(
         )
         / 3,
         interpolation_error=_interpolation_error(
-            source, exposure, sample, density[:, pick], binned, tolerance
+            parameters, density, both.rows(slice(nodes.size, None)), data.multiplicity
         ),
         observation=observation,
         component=component,
@@ -189,8 +222,8 @@ def _merged(
         merged.append(
             Content(
                 np.concatenate([c.values for c in points]),
-                np.concatenate([c.lon for c in points]),  # type: ignore[misc]
-                np.concatenate([c.lat for c in points]),  # type: ignore[misc]
+                np.concatenate([c.lon for c in points]),
+                np.concatenate([c.lat for c in points]),
             )
         )
     yield merged, np.ones((1, exposure.true.energy.size))
@@ -328,41 +361,22 @@ def _difference(approximate: FloatArray, exact: FloatArray, multiplicity: FloatA
 
 
 def _interpolation_error(
-    source: Source,
-    exposure: Exposure,
-    data: Data,
+    parameters: tuple[Parameter, ...],
     density: FloatArray,
-    binned: bool,
-    tolerance: float,
+    between: Densities,
+    multiplicity: FloatArray,
 ) -> float:
     """Worst difference, halfway between nodes, of interpolated and exact density."""
-    parameters = source.parameters
-    shape = tuple(p.nodes.size for p in parameters)
-    table = density.reshape(*shape, data.size)
-    worst = 0.0
+    table = density.reshape(*(p.nodes.size for p in parameters), -1)
+    worst, start = 0.0, 0
     for axis, parameter in enumerate(parameters):
-        between = [p.nodes for p in parameters]
-        nodes = parameter.nodes
-        between[axis] = (
-            np.sqrt(nodes[1:] * nodes[:-1])
-            if parameter.spacing == "log"
-            else 0.5 * (nodes[1:] + nodes[:-1])
-        )
-        combinations = np.array(list(itertools.product(*between))).T
-        values = {p.name: v for p, v in zip(parameters, combinations, strict=True)}
-        exact = densities(
-            source,
-            exposure,
-            data,
-            Rows(parameters, values, combinations.shape[1]),
-            binned,
-            tolerance,
-        )
-        left = np.take(table, np.arange(nodes.size - 1), axis=axis)
-        right = np.take(table, np.arange(1, nodes.size), axis=axis)
-        linear = (0.5 * (left + right)).reshape(-1, data.size)
-        worst = max(
-            worst,
-            _difference(linear, exact.at_data / exact.expected[:, None], data.multiplicity),
-        )
+        n = parameter.nodes.size
+        left = np.take(table, np.arange(n - 1), axis=axis)
+        right = np.take(table, np.arange(1, n), axis=axis)
+        linear = (0.5 * (left + right)).reshape(-1, density.shape[1])
+        part = between.rows(slice(start, start + linear.shape[0]))
+        start += linear.shape[0]
+        seen = part.expected > 0
+        exact = part.at_data[seen] / part.expected[seen, None]
+        worst = max(worst, _difference(linear[seen], exact, multiplicity))
     return worst

@@ -1,12 +1,14 @@
 """A study's observation put together: grids, response, components, simulation, marginalisation."""
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from skymix.axes import FloatArray
-from skymix.domains.gamma.background import cell_counts, marginalise_background
+from skymix.domains.gamma.background import expected_background, marginalise_background
 from skymix.domains.gamma.components import build_source
 from skymix.domains.gamma.components.base import Source
 from skymix.domains.gamma.data import Data, data_of
@@ -25,7 +27,8 @@ from skymix.errors import StudyError
 from skymix.store.events import Events
 from skymix.store.marginals import Marginals
 from skymix.store.response import Response
-from skymix.study import CosmicRays, Study
+from skymix.study import AnyComponent, CosmicRays, Study
+from skymix.study.model import true_values
 from skymix.study.observation import SimulatedEvents
 
 
@@ -39,7 +42,7 @@ def marginalise_component(
 ) -> Marginals:
     """Densities of a component of the study at the events of an observation."""
     pointing = events.pointing_lon, events.pointing_lat
-    exposure = _exposure(study, pointing, events.livetime, response)
+    exposure = _exposure(study, pointing, events.livetime, events.ontime, response)
     binned = study.marginalisation.events == "binned"
     data = data_of(events, exposure.data, binned)
     settings = study.components[component]
@@ -66,7 +69,7 @@ def simulate_observation(
     Raises
     ------
     StudyError
-        If a true parameter value has the wrong unit or leaves its scan.
+        If the observation is not simulated.
     DataError
         If no event passes the selection.
     """
@@ -75,36 +78,22 @@ def simulate_observation(
         raise StudyError(f"observations.{observation}.events: is not simulated")
     frame = RegionFrame(study.region.centre)
     pointing = frame.from_position(settings.pointing)
-    exposure = _exposure(study, pointing, settings.livetime, response)
+    exposure = _exposure(study, pointing, settings.livetime, settings.livetime, response)
     streams = np.random.default_rng(seed).spawn(len(study.components) + 1)
-    truth: dict[str, float] = {}
+    truth = true_values(study, observation)
     parts, labels, expected, drawn = [], [], [], 0
     for k, (name, component) in enumerate(study.components.items()):
         wanted = settings.counts.get(name, "model")
-        background = isinstance(component, CosmicRays)
-        source = None if background else build_source(name, component, data_folder)
-        values = {} if source is None else _true_values(source, settings, observation)
-        truth |= values
-        if wanted == 0:
-            expected.append(0.0)
+        process = _process(name, component, truth, exposure, data_folder)
+        number = process.expected if wanted == "model" else float(wanted)
+        expected.append(number)
+        if number == 0:
             continue
-        own = (
-            float(cell_counts(exposure, 4, 3).sum()) * component.normalisation
-            if isinstance(component, CosmicRays)
-            else _expected_counts(source, values, exposure)
-        )
-        number = own if wanted == "model" else float(wanted)
-        scale = number / own
-        photons = (
-            simulate_background(scale * component.normalisation, exposure, streams[k])
-            if isinstance(component, CosmicRays)
-            else simulate_source(source, values, scale, exposure, streams[k])
-        )
+        photons = process.draw(number / process.expected, streams[k])
         drawn += photons.size
         kept = photons.select(selected(photons, exposure, study.selection.offset_max))
         parts.append(kept)
         labels.append(np.full(kept.size, k))
-        expected.append(number)
     photons, component_of = _shuffled(parts, labels, streams[-1])
     require_events(photons.size, observation)
     return Events(
@@ -120,6 +109,7 @@ def simulate_observation(
         pointing_lon=pointing[0],
         pointing_lat=pointing[1],
         livetime=settings.livetime,
+        ontime=settings.livetime,
         cuts=json.dumps({"simulated": drawn, "outside the selection": drawn - photons.size}),
         components=tuple(study.components),
         expected_counts=np.array(expected),
@@ -127,13 +117,47 @@ def simulate_observation(
     )
 
 
+@dataclass(frozen=True)
+class _Process:
+    """How a component makes events: expected counts, and draws at a scale of its amplitude."""
+
+    expected: float
+    draw: Callable[[float, np.random.Generator], Photons]
+
+
+def _process(
+    name: str,
+    component: AnyComponent,
+    truth: dict[str, float],
+    exposure: Exposure,
+    data_folder: Path,
+) -> _Process:
+    if isinstance(component, CosmicRays):
+        factor = component.normalisation
+        return _Process(
+            expected_background(exposure) * factor,
+            lambda scale, rng: simulate_background(scale * factor, exposure, rng),
+        )
+    source = build_source(name, component, data_folder)
+    values = {p.name: truth[p.name] for p in source.parameters}
+    return _Process(
+        _expected_counts(source, values, exposure),
+        lambda scale, rng: simulate_source(source, values, scale, exposure, rng),
+    )
+
+
 def _exposure(
-    study: Study, pointing: tuple[float, float], livetime: float, response: Response
+    study: Study,
+    pointing: tuple[float, float],
+    livetime: float,
+    ontime: float,
+    response: Response,
 ) -> Exposure:
     data = data_grid(study.grids, study.region)
     return make_exposure(
         pointing,
         livetime,
+        ontime,
         response,
         RegionFrame(study.region.centre),
         true_grid(study.grids, study.region),
@@ -147,37 +171,6 @@ def _expected_counts(source: Source, values: dict[str, float], exposure: Exposur
     nothing = np.empty(0)
     none = Data(nothing, nothing, nothing, nothing, np.empty(0, np.int64), np.empty(0, np.int64))
     return float(densities(source, exposure, none, rows, True, 1e-6).expected[0])
-
-
-def _true_values(
-    source: Source, settings: SimulatedEvents, observation: str
-) -> dict[str, float]:
-    """True value of each scanned parameter of a source, in the parameter's unit."""
-    values = {}
-    for parameter in source.parameters:
-        value = _in_unit(settings.parameters[parameter.name], parameter.unit)
-        place = f"observations.{observation}.events.parameters.{parameter.name}"
-        unit = f" {parameter.unit}" if parameter.unit else ""
-        if value is None:
-            wanted = f"a value in{unit}" if unit else "a plain number"
-            raise StudyError(f"{place}: '{settings.parameters[parameter.name]}' is not {wanted}")
-        low, high = parameter.nodes[0], parameter.nodes[-1]
-        if not low <= value <= high:
-            raise StudyError(
-                f"{place}: {value:g}{unit} lies outside its scan, {low:g} to {high:g}{unit};"
-                " widen the scan or change the value"
-            )
-        values[parameter.name] = value
-    return values
-
-
-def _in_unit(value: str | float, unit: str) -> float | None:
-    from astropy import units as u
-
-    try:
-        return float(u.Quantity(value).to_value(u.Unit(unit)))
-    except (u.UnitConversionError, TypeError, ValueError):
-        return None
 
 
 def _shuffled(

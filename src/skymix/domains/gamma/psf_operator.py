@@ -97,7 +97,7 @@ def difference_rules(width1: float, width2: float) -> tuple[FloatArray, FloatArr
 @njit(cache=True, inline="always")
 def _level(distance: float, width: float, scale: float) -> int:
     """Quadrature level for a pair of pixels of joint width at a distance (all deg)."""
-    smooth = max(scale, 0.25 * (distance - width))
+    smooth = max(scale, 0.4 * (distance - width))
     if width < 0.5 * smooth:
         return 0
     if width < 2.0 * smooth:
@@ -171,10 +171,11 @@ def _row_kernel(
 ) -> None:
     """Mean PSF between pixels of one true row and all data rows, by distance in longitude.
 
-    kernel : (nlat_data, nclass, noffset, nenergy), class c at a distance of c half true pixels
+    psf : (nrad, noffset x nenergy)
+    kernel : (nlat_data, nclass, noffset x nenergy), class c at a distance of c half true pixels
     reached : (nlat_data, nclass) whether the PSF reaches that far
     """
-    noffset, nr, ne = psf.shape
+    nr, columns = psf.shape
     radial = np.zeros(nr)
     u_scale = (nr - 1) / math.sqrt(rad_max)
     for j in range(lat_data.size):
@@ -194,9 +195,8 @@ def _row_kernel(
                 w = radial[r]
                 radial[r] = 0.0
                 if w != 0.0:
-                    for k in range(noffset):
-                        for e in range(ne):
-                            out[k, e] += w * psf[k, r, e]
+                    for e in range(columns):
+                        out[e] += w * psf[r, e]
 
 
 @njit(cache=True, fastmath=_FASTMATH)
@@ -269,7 +269,9 @@ def grid_to_pixels(
     rule_lon = _in_radians(difference_rules(pixel, data_pixel))
     rule_lat = _in_radians(difference_rules(height, data_height))
     width = math.hypot(pixel + data_pixel, height + data_height) / math.sqrt(2)
-    kernel = np.zeros((data_sky.shape[0], classes, noffset, nenergy))
+    by_radius = np.ascontiguousarray(table.values.transpose(1, 0, 2)).reshape(-1, noffset * nenergy)
+    kernel = np.zeros((data_sky.shape[0], classes, noffset * nenergy))
+    by_offset = kernel.reshape(data_sky.shape[0], classes, noffset, nenergy)
     reached = np.zeros(kernel.shape[:2], dtype=np.bool_)
     sums = np.zeros((*data_sky.shape, noffset, nenergy))
     solid_angle = np.ascontiguousarray(data_sky.solid_angle[:, 0])
@@ -281,7 +283,7 @@ def grid_to_pixels(
             math.radians(true_sky.lat[i]),
             lat_data,
             math.radians(0.5 * pixel),
-            table.values,
+            by_radius,
             math.radians(table.rad_max),
             math.radians(float(table.scale.min())),
             math.radians(width),
@@ -291,7 +293,15 @@ def grid_to_pixels(
             reached,
         )
         _apply_row(
-            source[i], node[i], fraction[i], shift, subdivision, kernel, reached, solid_angle, sums
+            source[i],
+            node[i],
+            fraction[i],
+            shift,
+            subdivision,
+            by_offset,
+            reached,
+            solid_angle,
+            sums,
         )
     return sums
 

@@ -148,7 +148,7 @@ def _containment_radius(exposure: Exposure, tolerance: float) -> FloatArray:
     """Radius that contains all but `tolerance` of the PSF at every offset, (nenergy,) deg."""
     rad = exposure.response.rad
     index = (exposure.psf.contained < 1 - tolerance).sum(axis=1).max(axis=0)
-    return rad[np.minimum(index, rad.size - 1)]
+    return np.asarray(rad[np.minimum(index, rad.size - 1)])
 
 
 def _psf_beyond(exposure: Exposure, radius: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ dispersion and PSF are drawn one by one (in vectors), so that fits of simulated 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -71,15 +71,8 @@ def simulate_source(
 
 def simulate_background(scale: float, exposure: Exposure, rng: np.random.Generator) -> Photons:
     """Background events in reconstructed coordinates, before selection on the offset."""
-    fine = Exposure(
-        exposure.response,
-        exposure.pointing,
-        exposure.livetime,
-        exposure.frame,
-        exposure.true,
-        exposure.data.split(_ENERGY_SPLIT, _SKY_SPLIT),
-        np.ones(exposure.data.sky.split(_SKY_SPLIT).shape),
-    )
+    data = exposure.data.split(_ENERGY_SPLIT, _SKY_SPLIT)
+    fine = replace(exposure, data=data, coverage=np.ones(data.sky.shape))
     counts = cell_counts(fine, 2, 1).reshape(fine.data.energy.size, -1) * scale
     energy, lon, lat = _draw_cells(counts, fine.data, rng)
     nothing = np.full(energy.size, np.nan)
@@ -128,9 +121,10 @@ def _draw_cells(
 def _poisson_cells(counts: FloatArray, rng: np.random.Generator) -> IntArray:
     """Flat cell index of each of a Poisson number of events."""
     cumulative = np.cumsum(counts.ravel())
-    n = rng.poisson(cumulative[-1])
-    found = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
-    return np.minimum(found, counts.size - 1).astype(np.int64)
+    n = int(rng.poisson(cumulative[-1]))
+    found: IntArray = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
+    last: IntArray = np.minimum(found, counts.size - 1)
+    return last
 
 
 def _energy_in(grid: Grid, cell: IntArray, rng: np.random.Generator) -> FloatArray:
@@ -146,11 +140,15 @@ def _through_response(
     rng: np.random.Generator,
 ) -> Photons:
     node, fraction = exposure.nodes(lon, lat)
-    # Choosing a node at random with the interpolation's weights is linear interpolation.
-    node = node + (rng.random(node.size) < fraction)
     cell = exposure.true.energy.cell(energy)
-    reconstructed = energy * np.exp(sample_edisp(exposure.response, node, cell, rng))
-    radius = sample_psf(exposure.response, node, cell, rng)
+
+    def drawn_node() -> IntArray:
+        # Choosing a node at random with the interpolation's weights is linear interpolation.
+        return node + (rng.random(node.size) < fraction)
+
+    response = exposure.response
+    reconstructed = energy * np.exp(sample_edisp(response, drawn_node(), cell, rng))
+    radius = sample_psf(response, drawn_node(), cell, rng)
     azimuth = 2 * np.pi * rng.random(radius.size)
     new_lon, new_lat = _moved(lon, lat, radius, azimuth)
     return Photons(reconstructed, new_lon, new_lat, energy, lon, lat)
@@ -162,9 +160,7 @@ def _moved(
     """Directions at a distance and position angle on the sphere (deg, rad)."""
     b, d = np.radians(lat), np.radians(distance)
     sine = np.sin(b) * np.cos(d) + np.cos(b) * np.sin(d) * np.cos(azimuth)
-    shift = np.arctan2(
-        np.sin(azimuth) * np.sin(d) * np.cos(b), np.cos(d) - np.sin(b) * sine
-    )
+    shift = np.arctan2(np.sin(azimuth) * np.sin(d) * np.cos(b), np.cos(d) - np.sin(b) * sine)
     new_lon = (lon + np.degrees(shift) + 180.0) % 360.0 - 180.0
     return new_lon, np.degrees(np.arcsin(np.clip(sine, -1.0, 1.0)))
 

@@ -137,7 +137,7 @@ def _edisp(energy: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatAr
     nodes = log_migra_nodes(-_MIGRA_SIGMAS * float(sigma.max()), _MIGRA_SIGMAS * float(sigma.max()))
     cumulative = np.einsum("cs,csm->cm", weights, ndtr(nodes / sigma[..., None]))
     cumulative[:, 0], cumulative[:, -1] = 0.0, 1.0
-    return nodes, np.maximum.accumulate(cumulative, axis=-1)  # rounding
+    return nodes, np.maximum.accumulate(np.clip(cumulative, 0.0, 1.0), axis=-1)  # rounding
 
 
 def _psf(

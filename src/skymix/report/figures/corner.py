@@ -176,7 +176,7 @@ def _cell(axes: Axes, i: int, j: int, n: int, scales: Sequence[str]) -> None:
             axis.set_major_locator(FixedLocator(_log_ticks(low, high)))
             axis.set_minor_locator(LogLocator(subs=range(2, 10)))
         else:
-            axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], prune="both"))
+            axis.set_major_locator(FixedLocator(_linear_ticks(low, high)))
         axis.set_major_formatter(_formatter(scale) if shown else NullFormatter())
         axis.set_minor_formatter(NullFormatter())
     axes.tick_params(which="both", direction="in", top=True, right=i != j, length=2.5)
@@ -198,6 +198,13 @@ def _formatter(scale: str) -> Formatter:
     formatter = ScalarFormatter(useOffset=False)
     formatter.set_scientific(False)
     return formatter
+
+
+def _linear_ticks(low: float, high: float) -> list[float]:
+    """Round numbers, none so close to an end that its label meets the next panel's."""
+    ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
+    margin = 0.1 * (high - low)
+    return [float(t) for t in ticks if low + margin <= t <= high - margin]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

@@ -52,7 +52,7 @@ def spectrum_figure(
     _residuals(lower, energy, counts, total)
     figure.align_ylabels()
     top = 1 - (0.1 + 0.15 * legend_rows) / height
-    figure.subplots_adjust(left=0.145, right=0.985, bottom=0.38 / height, top=top)
+    figure.subplots_adjust(left=0.145, right=0.965, bottom=0.38 / height, top=top)
     return figure
 
 

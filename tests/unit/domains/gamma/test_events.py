@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.io import fits
+from tests.dl3_files import RUN, events_hdu, gti_hdu, write
 
 from skymix.domains.gamma.events import read_events
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.errors import DataError
 from skymix.study.components import Position
 from skymix.study.observation import Grids, Region, Selection
-from tests.dl3_files import RUN, events_hdu, gti_hdu, write
 
 CENTRE = Position(frame="icrs", lon=f"{RUN['RA_PNT']} deg", lat=f"{RUN['DEC_PNT']} deg")
 REGION = Region(centre=CENTRE, width="4 deg", height="2 deg")
@@ -145,7 +145,7 @@ def test_missing_tables_and_files_are_named(tmp_path):
         read(write(tmp_path / "no_gti.fits", hdu))
     with pytest.raises(DataError, match=r"has no EVENTS table \(its tables: GTI\)"):
         read(write(tmp_path / "no_events.fits", gti_hdu((0, 1))))
-    with pytest.raises(DataError, match="absent.fits: cannot be read"):
+    with pytest.raises(DataError, match=r"absent\.fits: cannot be read"):
         read(tmp_path / "absent.fits")
 
 

@@ -1,10 +1,6 @@
 import numpy as np
 import pytest
 from scipy.special import ndtr
-
-from skymix.axes import EnergyAxis
-from skymix.domains.gamma.irf import background_rate, read_response
-from skymix.errors import DataError
 from tests.dl3_files import (
     ENERGY_EDGES,
     FOV_EDGES,
@@ -22,6 +18,10 @@ from tests.dl3_files import (
     table_hdu,
     write,
 )
+
+from skymix.axes import EnergyAxis
+from skymix.domains.gamma.irf import background_rate, read_response
+from skymix.errors import DataError
 
 AXIS = EnergyAxis(np.geomspace(0.2, 50.0, 13))
 
@@ -44,9 +44,7 @@ def test_effective_area_is_the_mean_over_cell_and_linear_in_offset(tmp_path):
     a, b = AXIS.edges[:-1], AXIS.edges[1:]
     mean = 1e5 * 2 * (np.sqrt(b) - np.sqrt(a)) / np.log(b / a)
     # The table samples sqrt(E) ten times a decade and is linear in ln E between.
-    np.testing.assert_allclose(
-        r.effective_area, mean * (1 - r.offset[:, None] / 10), rtol=4e-3
-    )
+    np.testing.assert_allclose(r.effective_area, mean * (1 - r.offset[:, None] / 10), rtol=4e-3)
     assert r.instrument == "TEST"
 
 
@@ -219,7 +217,7 @@ def test_background_units_are_not_guessed(tmp_path, unit, message):
 def test_other_invalid_units_are_refused(tmp_path):
     hdu = aeff_hdu()
     hdu.columns["EFFAREA"].unit = "square metres"
-    with pytest.raises(DataError, match="column EFFAREA of AEFF has the invalid unit.*TUNIT5"):
+    with pytest.raises(DataError, match=r"column EFFAREA of AEFF has the invalid unit.*TUNIT5"):
         tabulate(tmp_path, aeff=hdu)
 
 
@@ -253,7 +251,7 @@ def test_missing_column_is_refused(tmp_path):
     hdu = irf_hdu(
         "AEFF", [energy_axis(), offset_axis()], [("AREA", "m2", np.ones((3, 30)))], "EFF_AREA", "2D"
     )
-    with pytest.raises(DataError, match="gammapy cannot read AEFF as aeff_2d.*EFFAREA"):
+    with pytest.raises(DataError, match=r"gammapy cannot read AEFF as aeff_2d.*EFFAREA"):
         tabulate(tmp_path, aeff=hdu)
 
 

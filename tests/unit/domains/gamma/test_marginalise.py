@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from scipy.stats import norm
+from tests.synthetic import OFFSETS, RESOLUTION, gaussian_psf, psf_width, small_exposure
 
 from skymix.axes import separation
 from skymix.domains.gamma.background import marginalise_background, rate
@@ -12,7 +13,6 @@ from skymix.domains.gamma.components.base import GridMorphology, Parameter, Poin
 from skymix.domains.gamma.data import Data
 from skymix.domains.gamma.marginalise import Rows, densities, marginalise
 from skymix.errors import DataError
-from tests.synthetic import OFFSETS, RESOLUTION, gaussian_psf, psf_width, small_exposure
 
 INDICES = np.linspace(1.5, 3.5, 5)
 
@@ -186,6 +186,6 @@ def test_background_integrates_to_one_and_is_not_smeared() -> None:
 
 def test_component_without_counts_is_refused() -> None:
     exposure = small_exposure()
-    dark = replace(exposure, livetime=0.0)
+    dark = replace(exposure, livetime=0.0, ontime=0.0)
     with pytest.raises(DataError, match="component blob: no counts are expected in observation"):
         marginalise(Blob(), dark, some_data(exposure), True, 1e-6, "blob", "run")

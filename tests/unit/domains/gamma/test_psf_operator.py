@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tests.synthetic import gaussian_psf
 
 from skymix.axes import SkyGrid, separation
 from skymix.domains.gamma.psf_operator import (
@@ -11,7 +12,6 @@ from skymix.domains.gamma.psf_operator import (
     points_to_pixels,
     psf_containment,
 )
-from tests.synthetic import gaussian_psf
 
 SIGMAS = np.array([0.03, 0.1, 0.3])  # narrower than, like, and wider than a pixel
 

@@ -28,8 +28,7 @@ from skymix.domains.gamma.components.spectra import PER_M2, cutoff_power_law, po
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.errors import DataError, StudyError
 from skymix.study.components import Catalogue
-
-STANDARD_PATH = "gamma/catalogs/hgps_catalog_v1.fits.gz"
+from skymix.study.files import PLANE_SURVEY
 
 # The catalogue gives a shell's outer radius only; its width is taken to be 5 % of it, as gammapy.
 _INNER = 0.95
@@ -148,7 +147,7 @@ class CatalogueSources:
             If an excluded source is not in it.
         """
         key = f"components.{component}"
-        entries = read_hgps(data_path(data, settings.path, STANDARD_PATH, f"{key}.path"))
+        entries = read_hgps(data_path(data, settings.path, PLANE_SURVEY, f"{key}.path"))
         names = [entry.name for entry in entries]
         for name in settings.exclude:
             if name not in names:

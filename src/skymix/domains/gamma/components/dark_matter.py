@@ -16,10 +16,8 @@ from skymix.domains.gamma.components.base import GridMorphology, Parameter, Term
 from skymix.domains.gamma.components.files import data_path
 from skymix.domains.gamma.components.parameters import Values, scanned_parameters
 from skymix.domains.gamma.components.pppc4dmid import PPPC4DMID, TabulatedChannels
-from skymix.domains.gamma.components.pppc4dmid import STANDARD_PATH as PPPC4DMID_PATH
 from skymix.domains.gamma.components.radial import radial_cell_means
 from skymix.domains.gamma.components.scalar_singlet import (
-    STANDARD_FOLDER,
     SingletCrossSections,
     SingletSpectrum,
 )
@@ -37,6 +35,8 @@ from skymix.study.components import (
     Profile,
     TabulatedAnnihilation,
 )
+from skymix.study.files import ANNIHILATION_SPECTRA as PPPC4DMID_PATH
+from skymix.study.files import SINGLET_CROSS_SECTIONS
 
 # GeV2 cm-5 in TeV2 m-5, and cm3 in m3.
 _J_UNIT = 1e-6 * 1e10
@@ -149,5 +149,7 @@ def _annihilation(settings: Annihilation, data: Path, where: str) -> Annihilatio
             except StudyError as error:
                 raise StudyError(f"{where}.channels: {error}") from None
         return TabulatedChannels(table, settings.channels)
-    folder = data_path(data, settings.cross_sections, STANDARD_FOLDER, f"{where}.cross_sections")
+    folder = data_path(
+        data, settings.cross_sections, SINGLET_CROSS_SECTIONS, f"{where}.cross_sections"
+    )
     return SingletSpectrum(table, SingletCrossSections.read(folder), settings.coupling)

@@ -18,8 +18,8 @@ from skymix.domains.gamma.components.radial import cell_means
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.errors import DataError, StudyError
 from skymix.study.components import DiffuseTemplate
+from skymix.study.files import DIFFUSE_CUBE
 
-STANDARD_PATH = "gamma/fermi-gc/gll_iem_v07_gc.fits.gz"
 _ENERGY_COLUMNS = ("ENERGY", "ENERGY_TRUE")
 
 
@@ -129,7 +129,7 @@ class DiffuseSource:
         cls, component: str, settings: DiffuseTemplate, data: Path
     ) -> "DiffuseSource":
         """Source with its cube read from the data folder."""
-        path = data_path(data, settings.path, STANDARD_PATH, f"components.{component}.path")
+        path = data_path(data, settings.path, DIFFUSE_CUBE, f"components.{component}.path")
         return cls(component, settings, IntensityCube.read(path))
 
     @property

@@ -15,7 +15,7 @@ from skymix.errors import DataError
 _GZIP = b"\x1f\x8b"
 
 
-def data_path(data: Path, given: Path | None, standard: str, key: str) -> Path:
+def data_path(data: Path, given: Path | None, standard: Path, key: str) -> Path:
     """Path of a file or folder that a component needs.
 
     Parameters

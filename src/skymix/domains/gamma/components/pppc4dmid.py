@@ -20,7 +20,6 @@ from skymix.axes import FloatArray, IntArray
 from skymix.domains.gamma.components.parameters import Values
 from skymix.errors import DataError, StudyError
 
-STANDARD_PATH = "gamma/dark-matter-spectra/PPPC4DMID/AtProduction_gammas.dat"
 _TEV = 1e-3
 _ALIASES = {"u": "q", "d": "q", "s": "q", "H": "h", "photon": "gamma", "gluon": "g"}
 

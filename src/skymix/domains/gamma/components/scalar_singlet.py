@@ -17,7 +17,6 @@ from skymix.domains.gamma.components.parameters import Setting, Values
 from skymix.domains.gamma.components.pppc4dmid import PPPC4DMID
 from skymix.errors import DataError, StudyError
 
-STANDARD_FOLDER = "gamma/dark-matter-spectra/singletscalar_dm"
 _TEV = 1e-3
 _COUPLINGS = np.logspace(-4, 1, 21)
 # The tables write 1e-50 or 0 where a channel is closed.

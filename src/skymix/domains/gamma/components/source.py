@@ -97,7 +97,7 @@ def gaussian_morphology(
     profile = SphericalGaussian(np.radians(sigma))
     if sigma >= _RESOLVED * pixel * (1 - 1e-9):
         return GridMorphology(radial_cell_means(sky, lon, lat, profile, boundary_within=0.0))
-    return profile.directions(lon, lat, rings=4 + int(np.ceil(6 * sigma / pixel)))
+    return profile.directions(lon, lat, rings=4 + int(np.ceil(10 * sigma / pixel)))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from skymix.axes import EnergyAxis, Grid, SkyGrid
 from skymix.domains.gamma.components import build_source
 from skymix.domains.gamma.components.base import GridMorphology, PointMorphology
 from skymix.domains.gamma.components.catalogue import (
-    STANDARD_PATH,
     ProjectedShell,
     read_hgps,
 )
@@ -18,6 +17,7 @@ from skymix.domains.gamma.components.radial import radial_cell_means
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.errors import DataError, StudyError
 from skymix.study.components import AnyComponent, Position
+from skymix.study.files import PLANE_SURVEY
 
 COMPONENT = TypeAdapter(AnyComponent)
 GALACTIC_CENTRE = RegionFrame(Position(frame="galactic", lon="0 deg", lat="0 deg"))
@@ -45,12 +45,12 @@ def test_shell_intensity_is_the_slope_of_its_content():
 
 @pytest.fixture(scope="module")
 def entries(data_folder):
-    return {entry.name: entry for entry in read_hgps(data_folder / STANDARD_PATH)}
+    return {entry.name: entry for entry in read_hgps(data_folder / PLANE_SURVEY)}
 
 
 @pytest.fixture(scope="module")
 def table(data_folder):
-    return dict((name, data) for name, _, data in read_hdus(data_folder / STANDARD_PATH))[
+    return dict((name, data) for name, _, data in read_hdus(data_folder / PLANE_SURVEY))[
         "HGPS_SOURCES"
     ]
 
@@ -140,7 +140,7 @@ def test_no_source_in_reach(data_folder):
 
 @pytest.mark.data
 def test_truncated_and_foreign_files_are_refused(data_folder, tmp_path):
-    content = (data_folder / STANDARD_PATH).read_bytes()
+    content = (data_folder / PLANE_SURVEY).read_bytes()
     path = tmp_path / "short.fits.gz"
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match="not a complete FITS file"):

@@ -9,10 +9,10 @@ from numpy.testing import assert_allclose
 from skymix.domains.gamma.components.parameters import Values
 from skymix.domains.gamma.components.pppc4dmid import (
     PPPC4DMID,
-    STANDARD_PATH,
     TabulatedChannels,
 )
 from skymix.errors import DataError, StudyError
+from skymix.study.files import ANNIHILATION_SPECTRA
 
 HEADER = "mDM Log[10,x] b \\[Tau] W \\[Nu]\\[Mu] V->\\[Mu]"
 NONE = Values("halo", {}, {})
@@ -116,7 +116,7 @@ def test_missing_rows_and_nan_are_refused(tmp_path):
 
 @pytest.fixture(scope="module")
 def recorded(data_folder):
-    return PPPC4DMID.read(data_folder / STANDARD_PATH)
+    return PPPC4DMID.read(data_folder / ANNIHILATION_SPECTRA)
 
 
 @pytest.mark.data

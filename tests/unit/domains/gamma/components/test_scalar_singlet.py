@@ -7,21 +7,21 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skymix.domains.gamma.components.parameters import Values
-from skymix.domains.gamma.components.pppc4dmid import PPPC4DMID, STANDARD_PATH
+from skymix.domains.gamma.components.pppc4dmid import PPPC4DMID
 from skymix.domains.gamma.components.scalar_singlet import (
     FINAL_STATES,
-    STANDARD_FOLDER,
     SingletCrossSections,
     SingletSpectrum,
 )
 from skymix.errors import DataError, StudyError
+from skymix.study.files import ANNIHILATION_SPECTRA, SINGLET_CROSS_SECTIONS
 
 pytestmark = pytest.mark.data
 
 
 @pytest.fixture(scope="module")
 def cross_sections(data_folder):
-    return SingletCrossSections.read(data_folder / STANDARD_FOLDER)
+    return SingletCrossSections.read(data_folder / SINGLET_CROSS_SECTIONS)
 
 
 def fractions(cross_sections, mass, coupling):
@@ -33,7 +33,7 @@ def test_fractions_at_a_node_are_those_of_the_files(cross_sections, data_folder)
     i, j = 250, 10
     sigma = {}
     for name in FINAL_STATES:
-        path = data_folder / STANDARD_FOLDER / f"SHP_sigmav_{name}.dat"
+        path = data_folder / SINGLET_CROSS_SECTIONS / f"SHP_sigmav_{name}.dat"
         table = [line.split() for line in path.read_text().splitlines() if line[0] != "#"]
         sigma[name] = float(table[i][j + 1])
         mass = float(table[i][0]) * 1e-3
@@ -71,7 +71,7 @@ def test_outside_and_inconsistent_points_are_refused(cross_sections):
 
 
 def test_spectrum_is_the_weighted_sum(cross_sections, data_folder):
-    table = PPPC4DMID.read(data_folder / STANDARD_PATH)
+    table = PPPC4DMID.read(data_folder / ANNIHILATION_SPECTRA)
     edges, mass = np.geomspace(0.01, 10, 20), np.array([1.0, 1.0])
     rows = {"dm.coupling": np.array([0.01, 5.0])}
     spectrum = SingletSpectrum(table, cross_sections, 0.01)
@@ -85,7 +85,7 @@ def test_spectrum_is_the_weighted_sum(cross_sections, data_folder):
 
 def test_missing_and_truncated_tables_are_refused(data_folder, tmp_path):
     folder = tmp_path / "tables"
-    shutil.copytree(data_folder / STANDARD_FOLDER, folder, copy_function=shutil.copyfile)
+    shutil.copytree(data_folder / SINGLET_CROSS_SECTIONS, folder, copy_function=shutil.copyfile)
     folder.chmod(0o755)
     path = folder / "SHP_sigmav_ww.dat"
     lines = path.read_text().splitlines()
