@@ -34,7 +34,7 @@ def data_folder() -> Path:
     looked = " and ".join(str(folder) for folder in candidates)
     _missing(
         f"No real data: looked for {looked}. "
-        "Run `skymix fetch-data`, or set SKYMIX_DATA to a folder that holds them."
+        "Set SKYMIX_DATA to a folder that holds them (see docs/data.md)."
     )
 
 

@@ -3,8 +3,9 @@
 The table is cut into tiles of a few hundred data, laid out (tile, row, datum), so that a tile
 stays in cache while all points of a batch pass over it. A tile holds data of one multiplicity;
 their mixture values are multiplied in groups of eight before exponents and mantissas are summed
-apart, so that a tile costs one logarithm. Where a product leaves the range of normal numbers the
-tile is done again with a logarithm a datum: zeros give -inf, never a wrong finite number.
+apart, so that a tile costs one logarithm. Where a product may have left the range of normal
+numbers, on the way or at its end, the tile is done again with a logarithm a datum: zeros give
+-inf, never a wrong finite number.
 """
 
 import math
@@ -134,8 +135,13 @@ def _log_each(value: Any, multiplicity: Any, filled: int) -> float:
 
 
 @njit(cache=True, fastmath=_FASTMATH)
-def _log_product(value: Any, filled: int, product: Any, bits: Any) -> tuple[float, bool]:
-    """Sum of the logarithms of a tile, and whether every product was a normal number."""
+def _log_product(
+    value: Any, filled: int, floor: int, product: Any, bits: Any
+) -> tuple[float, bool]:
+    """Sum of the logarithms of a tile, and whether every product was a normal number.
+
+    Products with an exponent below `floor` may have been subnormal on the way.
+    """
     size = value.size
     for i in range(filled, size):
         value[i] = 1.0
@@ -152,7 +158,7 @@ def _log_product(value: Any, filled: int, product: Any, bits: Any) -> tuple[floa
         lowest = min(lowest, x)
         highest = max(highest, x)
         bits[j] = (bits[j] & _MANTISSA) | _ONE
-    if lowest < 1 or highest >= 2047:
+    if lowest < floor or highest >= 2047:
         return 0.0, False
     # Mantissas are in [1, 2): 64 of them cannot overflow.
     rest = 1.0
@@ -175,11 +181,16 @@ def _log_sum(
     value = np.empty(size)
     product = np.empty(size // 8)
     bits = product.view(np.int64)
+    floor = np.empty(rows.shape[0], np.int64)
+    for b in range(rows.shape[0]):
+        # No value exceeds the sum of the coefficients, so 2^(7 e) bounds what seven can regain.
+        _, e = math.frexp(coefficients[b].sum())
+        floor[b] = 1 + 7 * max(e, 0)
     for t in range(values.shape[0]):
         for b in range(rows.shape[0]):
             _mix(values[t], rows[b], coefficients[b], value)
             if uniform[t]:
-                total, normal = _log_product(value, filled[t], product, bits)
+                total, normal = _log_product(value, filled[t], floor[b], product, bits)
                 if normal:
                     out[b] += multiplicity[t, 0] * total
                     continue

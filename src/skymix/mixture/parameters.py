@@ -24,8 +24,14 @@ class ParameterAxis:
     spacing: str
 
     def __post_init__(self) -> None:
-        if self.nodes.size < 2 or np.any(np.diff(self.nodes) <= 0):
+        if self.nodes.ndim != 1 or self.nodes.size < 2 or not np.all(np.diff(self.nodes) > 0):
             raise ValueError(f"parameter {self.name}: needs at least two increasing nodes")
+        if self.spacing not in ("linear", "log"):
+            raise ValueError(
+                f"parameter {self.name}: spacing '{self.spacing}' is not linear or log"
+            )
+        if self.spacing == "log" and self.nodes[0] <= 0:
+            raise ValueError(f"parameter {self.name}: log spacing needs positive nodes")
 
     @cached_property
     def _positions(self) -> FloatArray:

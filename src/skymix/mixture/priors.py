@@ -83,23 +83,32 @@ class TruncatedNormal:
         if self.sd <= 0:
             raise ValueError(f"prior: standard deviation {self.sd:g} must be greater than zero")
 
-    def _cumulative(self) -> tuple[float, float]:
+    def _log_cumulative(self) -> tuple[float, float, float]:
+        """Sign of z for which the bounds are in the lower tail, and ln of their cumulative.
+
+        Logarithms, and the lower tail, because the bounds may be many sd from the mean.
+        """
         z = (np.array([self.lower, self.upper]) - self.mean) / self.sd
-        low, high = special.ndtr(z)
-        return float(low), float(high)
+        sign = -1.0 if z[0] > 0 else 1.0
+        low, high = np.sort(special.log_ndtr(sign * z))
+        return sign, float(low), float(high)
 
     def transform(self, u: FloatArray) -> FloatArray:
         """Inverse cumulative distribution."""
-        low, high = self._cumulative()
-        value = self.mean + self.sd * special.ndtri(low + (high - low) * u)
-        return np.asarray(np.clip(value, self.lower, self.upper))
+        sign, low, high = self._log_cumulative()
+        with np.errstate(divide="ignore"):
+            below, above = np.log(u), np.log1p(-u)
+        if sign < 0:
+            below, above = above, below
+        z = sign * special.ndtri_exp(np.logaddexp(low + above, high + below))
+        return np.clip(self.mean + self.sd * z, self.lower, self.upper)
 
     def log_density(self, x: FloatArray) -> FloatArray:
         """Normal density over the probability between the bounds."""
-        low, high = self._cumulative()
+        _, low, high = self._log_cumulative()
         z = (x - self.mean) / self.sd
-        value = -0.5 * z * z - np.log(self.sd * np.sqrt(2 * np.pi) * (high - low))
-        return np.where((x >= self.lower) & (x <= self.upper), value, -np.inf)
+        norm = np.log(self.sd * np.sqrt(2 * np.pi)) + high + np.log(-np.expm1(low - high))
+        return np.where((x >= self.lower) & (x <= self.upper), -0.5 * z * z - norm, -np.inf)
 
 
 def prior_from_mapping(settings: Mapping[str, Any]) -> Prior:
@@ -137,9 +146,9 @@ class SimplexPrior:
         left = np.ones(u.shape[0])
         fractions = np.empty_like(u)
         for j in range(self.ndim):
-            share = _beta_ppf(self.concentration[j], float(later[j + 1]), u[:, j])
+            share, rest = _beta_ppf(self.concentration[j], float(later[j + 1]), u[:, j])
             fractions[:, j] = left * share
-            left = left * (1 - share)
+            left = left * rest
         return fractions
 
     def log_density(self, fractions: FloatArray) -> FloatArray:
@@ -153,11 +162,14 @@ class SimplexPrior:
         return np.where(inside, value, -np.inf)
 
 
-def _beta_ppf(a: float, b: float, u: FloatArray) -> FloatArray:
+def _beta_ppf(a: float, b: float, u: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Inverse cumulative of a beta distribution and 1 minus it, neither by cancellation."""
     if a == 1:
-        # 1 - (1 - u)^(1/b), without cancellation.
         with np.errstate(divide="ignore"):
-            return -np.expm1(np.log1p(-u) / b)
+            log_rest = np.log1p(-u) / b
+        return -np.expm1(log_rest), np.exp(log_rest)
     if b == 1:
-        return u ** (1 / a)
-    return np.asarray(special.betaincinv(a, b, u), dtype=np.float64)
+        with np.errstate(divide="ignore"):
+            log_share = np.log(u) / a
+        return np.exp(log_share), -np.expm1(log_share)
+    return special.betaincinv(a, b, u), special.betainccinv(b, a, u)

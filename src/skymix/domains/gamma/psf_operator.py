@@ -20,6 +20,8 @@ from skymix.axes import FloatArray, IntArray, SkyGrid
 
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 _RAD = math.pi / 180.0
+# Share of the peak below which the PSF is taken as zero: 1e-8 of the content at most.
+_NEGLIGIBLE = 1e-12
 # Gauss-Legendre points a panel, above the two-point rule of equal variance.
 _POINTS = (2, 6, 14)
 
@@ -160,30 +162,36 @@ def _row_kernel(
     lat_true: float,
     lat_data: Any,
     half_pixel: float,
+    classes: Any,
+    nodes: tuple[int, int],
     psf: Any,
+    span: Any,
     rad_max: float,
     scale: float,
     width: float,
     rule_lon: Any,
     rule_lat: Any,
     kernel: Any,
-    reached: Any,
+    reach: Any,
 ) -> None:
     """Mean PSF between pixels of one true row and all data rows, by distance in longitude.
 
-    psf : (nrad, noffset x nenergy)
-    kernel : (nlat_data, nclass, noffset x nenergy), class c at a distance of c half true pixels
-    reached : (nlat_data, nclass) whether the PSF reaches that far
+    classes : the distances in longitude that occur, in half true pixels
+    nodes : half-open range of offset nodes that the row needs
+    psf : (nrad, noffset, nenergy)
+    span : (nrad, 2) half-open range of energies at which the PSF is not negligible
+    kernel : (nlat_data, nclass, noffset, nenergy), class c at a distance of c half true pixels
+    reach : (nlat_data, nclass, 2) range of energies that reach that far, empty beyond the PSF
     """
-    nr, columns = psf.shape
+    nr, _, ne = psf.shape
     radial = np.zeros(nr)
     u_scale = (nr - 1) / math.sqrt(rad_max)
     for j in range(lat_data.size):
-        for c in range(kernel.shape[1]):
+        for c in classes:
+            reach[j, c, 0], reach[j, c, 1] = ne, 0
             dlon = c * half_pixel
             distance = _distance(lat_true, lat_data[j], dlon)
-            reached[j, c] = distance < rad_max + width
-            if not reached[j, c]:
+            if distance >= rad_max + width:
                 continue
             level = _level(distance, width, scale)
             first, last = _scatter(
@@ -195,8 +203,12 @@ def _row_kernel(
                 w = radial[r]
                 radial[r] = 0.0
                 if w != 0.0:
-                    for e in range(columns):
-                        out[e] += w * psf[r, e]
+                    e0, e1 = span[r, 0], span[r, 1]
+                    reach[j, c, 0] = min(reach[j, c, 0], e0)
+                    reach[j, c, 1] = max(reach[j, c, 1], e1)
+                    for k in range(nodes[0], nodes[1]):
+                        for e in range(e0, e1):
+                            out[k, e] += w * psf[r, k, e]
 
 
 @njit(cache=True, fastmath=_FASTMATH)
@@ -207,29 +219,38 @@ def _apply_row(
     shift: Any,
     subdivision: int,
     kernel: Any,
-    reached: Any,
+    reach: Any,
     solid_angle: Any,
     sums: Any,
 ) -> None:
     """Spread one true row over all data pixels; the arguments are those of `grid_to_pixels`."""
-    ntrue, ne = source.shape
+    ntrue = source.shape[0]
     nlat, nlon = sums.shape[0], sums.shape[1]
-    value = np.empty(ne)
     for i in range(ntrue):
         k, f = node[i], fraction[i]
         for j in range(nlon):
             c = abs(shift[i] - subdivision * (2 * j + 1))
             for b in range(nlat):
-                if not reached[b, c]:
-                    continue
+                e0, e1 = reach[b, c, 0], reach[b, c, 1]
                 low, high = kernel[b, c, k], kernel[b, c, k + 1]
-                area = solid_angle[b]
-                for e in range(ne):
-                    value[e] = ((1.0 - f) * low[e] + f * high[e]) * source[i, e] * area
                 out0, out1 = sums[b, j, k], sums[b, j, k + 1]
-                for e in range(ne):
-                    out0[e] += (1.0 - f) * value[e]
-                    out1[e] += f * value[e]
+                area = solid_angle[b]
+                for e in range(e0, e1):
+                    value = ((1.0 - f) * low[e] + f * high[e]) * source[i, e] * area
+                    out0[e] += (1.0 - f) * value
+                    out1[e] += f * value
+
+
+def _energy_span(psf: FloatArray) -> IntArray:
+    """Range of energies at each radial node where the PSF is not negligible against its peak.
+
+    psf : (noffset, nrad, nenergy)
+    """
+    largest = psf.max(axis=0)
+    seen = largest > _NEGLIGIBLE * largest.max(axis=0)
+    first = np.where(seen.any(axis=1), seen.argmax(axis=1), psf.shape[2])
+    last = np.where(seen.any(axis=1), psf.shape[2] - seen[:, ::-1].argmax(axis=1), 0)
+    return np.stack([first, last], axis=1).astype(np.int64)
 
 
 def grid_to_pixels(
@@ -264,15 +285,15 @@ def grid_to_pixels(
     # Longitudes in half true pixels from the edge of the data: odd for true, s (2j + 1) for data.
     shift = 2 * (np.arange(nlon) - margin) + 1
     data_shift = subdivision * (2 * np.arange(data_sky.shape[1]) + 1)
-    classes = int(np.abs(shift[:, None] - data_shift[None, :]).max()) + 1
+    classes = np.unique(np.abs(shift[:, None] - data_shift[None, :]))
     noffset, _, nenergy = table.values.shape
     rule_lon = _in_radians(difference_rules(pixel, data_pixel))
     rule_lat = _in_radians(difference_rules(height, data_height))
     width = math.hypot(pixel + data_pixel, height + data_height) / math.sqrt(2)
-    by_radius = np.ascontiguousarray(table.values.transpose(1, 0, 2)).reshape(-1, noffset * nenergy)
-    kernel = np.zeros((data_sky.shape[0], classes, noffset * nenergy))
-    by_offset = kernel.reshape(data_sky.shape[0], classes, noffset, nenergy)
-    reached = np.zeros(kernel.shape[:2], dtype=np.bool_)
+    by_radius = np.ascontiguousarray(table.values.transpose(1, 0, 2))
+    span = _energy_span(table.values)
+    kernel = np.zeros((data_sky.shape[0], int(classes[-1]) + 1, noffset, nenergy))
+    reach = np.zeros((*kernel.shape[:2], 2), dtype=np.int64)
     sums = np.zeros((*data_sky.shape, noffset, nenergy))
     solid_angle = np.ascontiguousarray(data_sky.solid_angle[:, 0])
     lat_data = np.radians(data_sky.lat)
@@ -283,14 +304,17 @@ def grid_to_pixels(
             math.radians(true_sky.lat[i]),
             lat_data,
             math.radians(0.5 * pixel),
+            classes,
+            (int(node[i].min()), int(node[i].max()) + 2),
             by_radius,
+            span,
             math.radians(table.rad_max),
             math.radians(float(table.scale.min())),
             math.radians(width),
             rule_lon,
             rule_lat,
             kernel,
-            reached,
+            reach,
         )
         _apply_row(
             source[i],
@@ -298,8 +322,8 @@ def grid_to_pixels(
             fraction[i],
             shift,
             subdivision,
-            by_offset,
-            reached,
+            kernel,
+            reach,
             solid_angle,
             sums,
         )

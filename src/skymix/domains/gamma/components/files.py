@@ -34,8 +34,8 @@ def data_path(data: Path, given: Path | None, standard: Path, key: str) -> Path:
     if path.exists():
         return path
     remedy = (
-        "run `skymix fetch-data`, or set SKYMIX_DATA (or `data` in the study) to a folder that"
-        f" holds it, or set {key}"
+        "set SKYMIX_DATA (or `data` in the study) to a folder that holds it (docs/data.md says"
+        f" where it comes from), or set {key}"
         if given is None
         else "correct the path; it is absolute or relative to the data folder"
     )

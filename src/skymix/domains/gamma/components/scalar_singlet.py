@@ -145,7 +145,7 @@ def _read(path: Path) -> FloatArray:
     try:
         table = np.loadtxt(path, dtype=np.float64, ndmin=2)
     except FileNotFoundError:
-        raise DataError(f"{path} does not exist; run `skymix fetch-data`") from None
+        raise DataError(f"{path} does not exist; put it there (see docs/data.md)") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a table of numbers ({error}); fetch it again") from None
     if table.shape[1] != _COUPLINGS.size + 1 or not np.all(np.diff(table[:, 0]) > 0):
