@@ -25,6 +25,7 @@ from skymix.store import (
 )
 from skymix.store.base import atomic_path
 from skymix.study import Study, load_study, study_from_mapping
+from skymix.study.files import component_tables
 from skymix.study.load import data_folder
 from skymix.study.model import parameter_name
 from skymix.study.observation import RecordedEvents, SimulatedEvents
@@ -88,9 +89,8 @@ def simulate_events(study: Study, observation: str, response: Path, output: Path
     events = simulate_observation(
         study, observation, read_product(response, Response), data_folder(study), seed
     )
-    provenance = Provenance(
-        stage_settings(study, "events", observation=observation), _inputs(response), seed
-    )
+    inputs = _inputs(response, *component_tables(study, *study.components))
+    provenance = Provenance(stage_settings(study, "events", observation=observation), inputs, seed)
     write_product(output, events, provenance)
     return events
 
@@ -110,7 +110,8 @@ def marginalise_nuisance(
         data_folder(study),
     )
     settings = stage_settings(study, "marginals", component=component)
-    write_product(output, marginals, Provenance(settings, _inputs(events, response)))
+    inputs = _inputs(events, response, *component_tables(study, component))
+    write_product(output, marginals, Provenance(settings, inputs))
     return marginals
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from skymix.errors import StudyError
-from skymix.study.files import component_files, event_file, response_file
+from skymix.study.files import component_tables, event_file, response_file
 from skymix.study.load import read_mapping, study_from_mapping
 from skymix.study.stages import observation_of_key, response_key, stage_settings
 
@@ -50,14 +50,6 @@ def marginals_of(wildcards):
     """Marginals of every component for the observation that is fitted."""
     folder = f"results/{wildcards.study}/marginals/{wildcards.fit}"
     return [f"{folder}/{component}.h5" for component in STUDY.tree.leaves()]
-
-
-def tables_of(*components):
-    """Files of components; a folder stands for the tables in it."""
-    found = [
-        path for name in components for path in component_files(STUDY, name).values()
-    ]
-    return [table for path in found for table in sorted(path.glob("*.dat")) or [path]]
 
 
 def irf_of(wildcards):

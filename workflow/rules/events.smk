@@ -27,7 +27,7 @@ rule read_events:
 rule simulate_events:
     input:
         response=response_table,
-        tables=tables_of(*STUDY.components),
+        tables=component_tables(STUDY, *STUDY.components),
     output:
         "results/{study}/events/{observation}.h5",
     log:

@@ -2,7 +2,7 @@ rule marginalise_nuisance:
     input:
         events="results/{study}/events/{observation}.h5",
         response=response_table,
-        tables=lambda wildcards: tables_of(wildcards.component),
+        tables=lambda wildcards: component_tables(STUDY, wildcards.component),
     output:
         "results/{study}/marginals/{observation}/{component}.h5",
     log:

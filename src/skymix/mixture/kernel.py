@@ -22,7 +22,9 @@ _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 _LN2 = math.log(2.0)
 _MANTISSA = np.int64(0x000FFFFFFFFFFFFF)
 _ONE = np.int64(0x3FF0000000000000)
-_SMALL_TILE, _LARGE_TILE = 64, 512
+_TILE = 512
+# Terms that the fast inner loop sums; a mixture of more is summed in a buffer.
+_TERMS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ class TiledTable:
     def build(cls, table: FloatArray, multiplicity: FloatArray) -> "TiledTable":
         """Tiles of a (nrow, ndatum) table; every column must have a positive entry."""
         largest = table.max(axis=0)
-        size = _SMALL_TILE if table.shape[1] < 2000 else _LARGE_TILE
+        size = max(8, min(_TILE, 8 * -(-table.shape[1] // 8)))
         tiles = _tiles(multiplicity, size)
         values = np.zeros((len(tiles), table.shape[0], size))
         filled = np.array([len(tile) for tile in tiles], dtype=np.int64)
@@ -73,16 +75,23 @@ class TiledTable:
         -------
         (npoint,) ; -inf where a datum has no density, NaN where a coefficient is NaN
         """
-        out = np.zeros(rows.shape[0])
+        npoint, nterm = rows.shape
+        shape = npoint, max(nterm, _TERMS)
+        padded_rows, padded = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+        # Neighbouring points then use the same rows, which are in cache.
+        order = np.lexsort(rows.T) if npoint > 1 else slice(None)
+        padded_rows[:, :nterm], padded[:, :nterm] = rows[order], coefficients[order]
+        found, out = np.zeros(npoint), np.empty(npoint)
         _log_sum(
             self.values,
             self.filled,
             self.multiplicity,
             self.uniform,
-            np.ascontiguousarray(rows, dtype=np.int64),
-            np.ascontiguousarray(coefficients),
-            out,
+            padded_rows,
+            padded,
+            found,
         )
+        out[order] = found
         return out + self.constant
 
 
@@ -135,22 +144,39 @@ def _log_each(value: Any, multiplicity: Any, filled: int) -> float:
 
 
 @njit(cache=True, fastmath=_FASTMATH)
-def _log_product(
-    value: Any, filled: int, floor: int, product: Any, bits: Any
-) -> tuple[float, bool]:
-    """Sum of the logarithms of a tile, and whether every product was a normal number.
+def _multiply(tile: Any, rows: Any, coefficients: Any, product: Any) -> None:
+    """product[j] = product over k of the mixture values j + k groups, for `_TERMS` terms."""
+    groups = product.size
+    a, b, c = tile[rows[0]], tile[rows[1]], tile[rows[2]]
+    d, e, f = tile[rows[3]], tile[rows[4]], tile[rows[5]]
+    wa, wb, wc = coefficients[0], coefficients[1], coefficients[2]
+    wd, we, wf = coefficients[3], coefficients[4], coefficients[5]
+    for i in range(groups):
+        product[i] = wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i] + we * e[i] + wf * f[i]
+    for k in range(1, 8):
+        o = k * groups
+        for j in range(groups):
+            i = o + j
+            product[j] *= wa * a[i] + wb * b[i] + wc * c[i] + wd * d[i] + we * e[i] + wf * f[i]
 
-    Products with an exponent below `floor` may have been subnormal on the way.
-    """
-    size = value.size
-    for i in range(filled, size):
-        value[i] = 1.0
-    groups = size // 8
+
+@njit(cache=True, fastmath=_FASTMATH)
+def _multiply_buffered(value: Any, product: Any) -> None:
+    groups = product.size
     for j in range(groups):
         product[j] = value[j]
     for k in range(1, 8):
         for j in range(groups):
             product[j] *= value[k * groups + j]
+
+
+@njit(cache=True, fastmath=_FASTMATH)
+def _log_product(product: Any, bits: Any, floor: int) -> tuple[float, bool]:
+    """Sum of the logarithms of the products, and whether all of them were normal numbers.
+
+    Products with an exponent below `floor` may have been subnormal on the way.
+    """
+    groups = product.size
     exponent, lowest, highest = 0, 2047, 0
     for j in range(groups):
         x = bits[j] >> 52
@@ -178,6 +204,7 @@ def _log_sum(
     out: Any,
 ) -> None:
     size = values.shape[2]
+    few = rows.shape[1] == _TERMS
     value = np.empty(size)
     product = np.empty(size // 8)
     bits = product.view(np.int64)
@@ -187,11 +214,20 @@ def _log_sum(
         _, e = math.frexp(coefficients[b].sum())
         floor[b] = 1 + 7 * max(e, 0)
     for t in range(values.shape[0]):
+        whole = uniform[t] and filled[t] == size
         for b in range(rows.shape[0]):
-            _mix(values[t], rows[b], coefficients[b], value)
+            if whole and few:
+                _multiply(values[t], rows[b], coefficients[b], product)
+            else:
+                _mix(values[t], rows[b], coefficients[b], value)
+                for i in range(filled[t], size):
+                    value[i] = 1.0
+                _multiply_buffered(value, product)
             if uniform[t]:
-                total, normal = _log_product(value, filled[t], floor[b], product, bits)
+                total, normal = _log_product(product, bits, floor[b])
                 if normal:
                     out[b] += multiplicity[t, 0] * total
                     continue
+            if whole and few:
+                _mix(values[t], rows[b], coefficients[b], value)
             out[b] += _log_each(value, multiplicity[t], filled[t])

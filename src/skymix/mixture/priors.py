@@ -101,7 +101,7 @@ class TruncatedNormal:
         if sign < 0:
             below, above = above, below
         z = sign * special.ndtri_exp(np.logaddexp(low + above, high + below))
-        return np.clip(self.mean + self.sd * z, self.lower, self.upper)
+        return np.asarray(np.clip(self.mean + self.sd * z, self.lower, self.upper))
 
     def log_density(self, x: FloatArray) -> FloatArray:
         """Normal density over the probability between the bounds."""

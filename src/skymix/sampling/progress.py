@@ -7,6 +7,7 @@ from typing import TextIO
 
 _LIVE_SECONDS = 0.2
 _LOG_SECONDS = 30.0
+_UNKNOWN = 1e100  # dynesty's remaining evidence before it knows
 
 
 @dataclass
@@ -26,6 +27,8 @@ class Progress:
 
     def update(self, iteration: int, calls: int, logz: float, remaining: float) -> None:
         """Print if it is time: iteration, likelihood calls, evidence, remaining log evidence."""
+        if remaining > _UNKNOWN:
+            return
         now = time.monotonic()
         live = self.stream.isatty()
         if now - self._last < (_LIVE_SECONDS if live else _LOG_SECONDS):

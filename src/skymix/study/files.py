@@ -49,3 +49,9 @@ def component_files(study: Study, component: str) -> dict[str, Path]:
     elif isinstance(settings, DiffuseTemplate):
         found["template"] = settings.path or DIFFUSE_CUBE
     return {role: data_folder(study) / path for role, path in found.items()}
+
+
+def component_tables(study: Study, *components: str) -> list[Path]:
+    """Every file that components are made of; a folder stands for the tables in it."""
+    found = [path for name in components for path in component_files(study, name).values()]
+    return [table for path in found for table in sorted(path.glob("*.dat")) or [path]]

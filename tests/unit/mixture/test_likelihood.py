@@ -294,7 +294,9 @@ def plain(*names, data=3):
 
 
 def test_leaves_must_be_those_of_the_tree():
-    refused(r"tables are of \['a', 'c'\].*leaves are \['a', 'b'\]", plain("a", "c"), np.ones(3), TWO)
+    refused(
+        r"tables are of \['a', 'c'\].*leaves are \['a', 'b'\]", plain("a", "c"), np.ones(3), TWO
+    )
     refused(r"tables are of \['a'\]", plain("a"), np.ones(3), TWO)
     twice = [LeafTable("a", np.ones((1, 3))), LeafTable("b", np.ones((1, 3)))]
     with pytest.raises(ValueError, match="leaves"):

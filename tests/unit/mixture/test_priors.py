@@ -146,7 +146,9 @@ def test_dirichlet_covariance(a):
     m = np.array(a[:-1]) / total
     expected = (np.diag(m) - np.outer(m, m)) / (total + 1)
     error = np.sqrt(np.outer(np.diag(expected), np.diag(expected)) / len(x))
-    np.testing.assert_array_less(np.abs(x.mean(axis=0) - m), 4.5 * np.sqrt(np.diag(expected) / len(x)))
+    np.testing.assert_array_less(
+        np.abs(x.mean(axis=0) - m), 4.5 * np.sqrt(np.diag(expected) / len(x))
+    )
     # Kurtosis of skewed marginals widens the error of a covariance.
     kurtosis = 3 + max(stats.beta(b, total - b).stats("k") for b in a)
     assert np.all(np.abs(np.cov(x.T) - expected) < 4.5 * np.sqrt(kurtosis) * error)

@@ -8,7 +8,10 @@ from skymix.mixture import Tree
 NESTED = {
     "prior": {"beta": [2, 3]},
     "children": {
-        "signal": {"prior": {"dirichlet": [1, 2, 3]}, "children": {"a": None, "b": None, "c": None}},
+        "signal": {
+            "prior": {"dirichlet": [1, 2, 3]},
+            "children": {"a": None, "b": None, "c": None},
+        },
         "background": {
             "prior": {"fixed": [0.25, 0.75]},
             "children": {"d": None, "rest": {"children": {"e": None, "f": None}}},

@@ -32,7 +32,8 @@ def marginalise_background(
     DataError
         If the rate is zero over the whole observed data space.
     """
-    counts = cell_counts(exposure, _ENERGY_POINTS, _SKY_POINTS) * normalisation
+    whole = cell_counts(exposure, _ENERGY_POINTS, _SKY_POINTS) * normalisation
+    counts = whole * exposure.coverage
     expected = float(counts.sum())
     if expected <= 0:
         raise DataError(
@@ -40,10 +41,11 @@ def marginalise_background(
             f" observation {observation}; check the BKG table and the energies of the study"
         )
     if binned:
-        at_data = (counts / exposure.data.volume).ravel()[data.cell]
+        at_data = (whole / exposure.data.volume).ravel()[data.cell]
     else:
         at_data = normalisation * rate(exposure, data.energy, data.lon, data.lat)
     coarse = cell_counts(exposure, _ENERGY_POINTS // 2, max(1, _SKY_POINTS // 2)) * normalisation
+    change = np.abs(coarse - whole) * exposure.coverage
     return Marginals(
         parameters=(),
         spacings=(),
@@ -56,7 +58,7 @@ def marginalise_background(
         counts_map=counts.sum(axis=0)[None] / expected,
         counts_spectrum=counts.sum(axis=(1, 2))[None] / expected,
         truncation=np.zeros(data.size),
-        binning_error=float(np.abs(coarse - counts).sum() / expected),
+        binning_error=float(change.sum() / expected),
         interpolation_error=0.0,
         observation=observation,
         component=component,
@@ -71,7 +73,8 @@ def rate(exposure: Exposure, energy: FloatArray, lon: FloatArray, lat: FloatArra
 
 def expected_background(exposure: Exposure) -> float:
     """Expected number of background events in the observed data space."""
-    return float(cell_counts(exposure, _ENERGY_POINTS, _SKY_POINTS).sum())
+    counts = cell_counts(exposure, _ENERGY_POINTS, _SKY_POINTS) * exposure.coverage
+    return float(counts.sum())
 
 
 def cell_counts(exposure: Exposure, energy_points: int, sky_points: int) -> FloatArray:
@@ -95,7 +98,7 @@ def cell_counts(exposure: Exposure, energy_points: int, sky_points: int) -> Floa
             area = weight_x * weight_y * grid.sky.solid_angle
             at = rate(exposure, energy[..., None, None], mesh_lon[None, None], mesh_lat[None, None])
             counts += np.einsum("ep,epij->eij", energy_weight, at) * area
-    return counts * exposure.coverage
+    return counts
 
 
 def _gauss(points: int) -> tuple[FloatArray, FloatArray]:

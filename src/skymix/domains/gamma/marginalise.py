@@ -260,16 +260,17 @@ def _add_pixels(
     counts_map = out.counts_map.reshape(out.counts_map.shape[0], -1)
     for start in range(0, grid.sky.size, _PIXELS_AT_ONCE):
         stop = min(start + _PIXELS_AT_ONCE, grid.sky.size)
-        chunk = sums[start:stop] * cover[start:stop, None, None]
+        chunk = sums[start:stop]
         if not chunk.any():
             continue
         spread = np.einsum("rke,pke->pre", matrix.transpose(1, 0, 2), chunk, optimize=False)
         counts = (spectrum @ spread.reshape(-1, spread.shape[-1]).T).reshape(
             spectrum.shape[0], stop - start, -1
         )
-        counts_map[rows, start:stop] += counts.sum(axis=2)
-        out.counts_spectrum[rows] += counts.sum(axis=1)
-        out.expected[rows] += counts.sum(axis=(1, 2))
+        selected = counts * cover[start:stop, None]
+        counts_map[rows, start:stop] += selected.sum(axis=2)
+        out.counts_spectrum[rows] += selected.sum(axis=1)
+        out.expected[rows] += selected.sum(axis=(1, 2))
         if binned:
             here = np.flatnonzero((pixel >= start) & (pixel < stop))
             e, p = energy[here], pixel[here]

@@ -23,7 +23,7 @@ from skymix.domains.gamma.simulate import (
     simulate_background,
     simulate_source,
 )
-from skymix.errors import StudyError
+from skymix.errors import DataError, StudyError
 from skymix.store.events import Events
 from skymix.store.marginals import Marginals
 from skymix.store.response import Response
@@ -71,7 +71,7 @@ def simulate_observation(
     StudyError
         If the observation is not simulated.
     DataError
-        If no event passes the selection.
+        If no event passes the selection, or counts are wanted of a component that has none.
     """
     settings = study.observations[observation].events
     if not isinstance(settings, SimulatedEvents):
@@ -89,6 +89,12 @@ def simulate_observation(
         expected.append(number)
         if number == 0:
             continue
+        if process.expected <= 0:
+            raise DataError(
+                f"component {name}: no counts are expected in observation {observation}, so"
+                f" {number:g} cannot be drawn; set its counts to 0 or widen the energies and the"
+                " region"
+            )
         photons = process.draw(number / process.expected, streams[k])
         drawn += photons.size
         kept = photons.select(selected(photons, exposure, study.selection.offset_max))
