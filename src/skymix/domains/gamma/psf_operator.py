@@ -221,9 +221,13 @@ def _apply_row(
     kernel: Any,
     reach: Any,
     solid_angle: Any,
+    mirrored: bool,
     sums: Any,
 ) -> None:
-    """Spread one true row over all data pixels; the arguments are those of `grid_to_pixels`."""
+    """Spread one true row over all data pixels; the arguments are those of `grid_to_pixels`.
+
+    A mirrored row takes the kernel of the row of opposite latitude.
+    """
     ntrue = source.shape[0]
     nlat, nlon = sums.shape[0], sums.shape[1]
     for i in range(ntrue):
@@ -231,8 +235,9 @@ def _apply_row(
         for j in range(nlon):
             c = abs(shift[i] - subdivision * (2 * j + 1))
             for b in range(nlat):
-                e0, e1 = reach[b, c, 0], reach[b, c, 1]
-                low, high = kernel[b, c, k], kernel[b, c, k + 1]
+                a = nlat - 1 - b if mirrored else b
+                e0, e1 = reach[a, c, 0], reach[a, c, 1]
+                low, high = kernel[a, c, k], kernel[a, c, k + 1]
                 out0, out1 = sums[b, j, k], sums[b, j, k + 1]
                 area = solid_angle[b]
                 for e in range(e0, e1):
@@ -297,15 +302,15 @@ def grid_to_pixels(
     sums = np.zeros((*data_sky.shape, noffset, nenergy))
     solid_angle = np.ascontiguousarray(data_sky.solid_angle[:, 0])
     lat_data = np.radians(data_sky.lat)
-    for i in range(nlat):
-        if not np.any(source[i]):
+    for rows in _alike(true_sky, data_sky):
+        if not np.any(source[rows]):
             continue
         _row_kernel(
-            math.radians(true_sky.lat[i]),
+            math.radians(true_sky.lat[rows[0]]),
             lat_data,
             math.radians(0.5 * pixel),
             classes,
-            (int(node[i].min()), int(node[i].max()) + 2),
+            (int(node[rows].min()), int(node[rows].max()) + 2),
             by_radius,
             span,
             math.radians(table.rad_max),
@@ -316,18 +321,29 @@ def grid_to_pixels(
             kernel,
             reach,
         )
-        _apply_row(
-            source[i],
-            node[i],
-            fraction[i],
-            shift,
-            subdivision,
-            kernel,
-            reach,
-            solid_angle,
-            sums,
-        )
+        for mirrored, i in enumerate(rows):
+            _apply_row(
+                source[i],
+                node[i],
+                fraction[i],
+                shift,
+                subdivision,
+                kernel,
+                reach,
+                solid_angle,
+                bool(mirrored),
+                sums,
+            )
     return sums
+
+
+def _alike(true_sky: SkyGrid, data_sky: SkyGrid) -> list[list[int]]:
+    """True rows that share a kernel: those of opposite latitude where both grids are symmetric."""
+    nlat = true_sky.shape[0]
+    symmetric = all(np.allclose(s.lat, -s.lat[::-1], atol=1e-12) for s in (true_sky, data_sky))
+    if not symmetric:
+        return [[i] for i in range(nlat)]
+    return [[i, nlat - 1 - i] if 2 * i < nlat - 1 else [i] for i in range((nlat + 1) // 2)]
 
 
 @njit(cache=True, fastmath=_FASTMATH)

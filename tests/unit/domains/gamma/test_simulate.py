@@ -58,9 +58,7 @@ def point_at(lon, lat, weight=1.0):
 
 def drawn(shape, scale=1.0, seed=3, index=2.3, exposure=None):
     exposure = exposure or small_exposure(subdivision=4)
-    return simulate_source(
-        OneTerm(shape, index), {}, scale, exposure, np.random.default_rng(seed)
-    )
+    return simulate_source(OneTerm(shape, index), {}, scale, exposure, np.random.default_rng(seed))
 
 
 def accepted_counts(exposure, lon, lat, index=2.3):
@@ -131,7 +129,9 @@ def test_number_is_poisson_about_flux_times_exposure():
     exposure = small_exposure()
     mean = accepted_counts(exposure, 0.8, 0.4).sum()
     scale = 25 / mean
-    sizes = np.array([drawn(point_at(0.8, 0.4), scale, s, exposure=exposure).size for s in range(400)])
+    sizes = np.array(
+        [drawn(point_at(0.8, 0.4), scale, s, exposure=exposure).size for s in range(400)]
+    )
     # Mean and variance of 400 Poisson numbers of mean 25, at 4 standard errors.
     assert sizes.mean() == pytest.approx(25, abs=4 * 5 / 20)
     assert sizes.var() == pytest.approx(25, abs=4 * 25 * np.sqrt(2 / 400))
