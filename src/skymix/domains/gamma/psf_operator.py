@@ -286,7 +286,7 @@ def grid_to_pixels(
     data_height = float(data_sky.lat_edges[1] - data_sky.lat_edges[0])
     subdivision = round(data_pixel / pixel)
     margin = round((data_sky.lon_edges[0] - true_sky.lon_edges[0]) / pixel)
-    nlat, nlon = true_sky.shape
+    nlon = true_sky.shape[1]
     # Longitudes in half true pixels from the edge of the data: odd for true, s (2j + 1) for data.
     shift = 2 * (np.arange(nlon) - margin) + 1
     data_shift = subdivision * (2 * np.arange(data_sky.shape[1]) + 1)

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from skymix.axes import FloatArray, SkyGrid
 from skymix.report.counts import disc_sum, significance
@@ -120,6 +121,9 @@ def _image(
     bar.outline.set_linewidth(0.5)
     bar.ax.tick_params(which="both", length=2, direction="out")
     bar.ax.minorticks_off()
+    # A square-root scale crowds its upper end.
+    bar.locator = MaxNLocator(nbins=4)
+    bar.update_ticks()
 
 
 def _is_wide(sky: SkyGrid) -> bool:
