@@ -9,6 +9,8 @@ numbers, on the way or at its end, the tile is done again with a logarithm a dat
 """
 
 import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +22,14 @@ from skymix.axes import FloatArray
 # Reassociation only: no assumption that values are finite.
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 _LN2 = math.log(2.0)
-_MANTISSA = np.int64(0x000FFFFFFFFFFFFF)
-_ONE = np.int64(0x3FF0000000000000)
+_MANTISSA = np.uint64(0x000FFFFFFFFFFFFF)
+_ONE = np.uint64(0x3FF0000000000000)
+_EXPONENT_BITS = np.uint64(52)
 _TILE = 512
 # Terms that the fast inner loop sums; a mixture of more is summed in a buffer.
 _TERMS = 6
+# Tiles whose sum is one task of a thread; fixed, so that threads do not change the rounding.
+_TILES_A_SUM = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,26 +38,33 @@ class TiledTable:
 
     Parameters
     ----------
-    values : (ntile, nrow, size) densities over the largest of their column
+    values : (ntile, nrow, size) densities over the largest of their column, float64 or float32;
+        1 beyond the data of a tile
     filled : (ntile,) number of data in each tile
     multiplicity : (ntile, size) of each datum
     uniform : (ntile,) whether the data of a tile share one multiplicity
     constant : sum of multiplicity x ln(largest of the column)
     """
 
-    values: FloatArray
+    values: np.ndarray[Any, Any]
     filled: np.ndarray[Any, np.dtype[np.int64]]
     multiplicity: FloatArray
     uniform: np.ndarray[Any, np.dtype[np.bool_]]
     constant: float
 
     @classmethod
-    def build(cls, table: FloatArray, multiplicity: FloatArray) -> "TiledTable":
-        """Tiles of a (nrow, ndatum) table; every column must have a positive entry."""
+    def build(
+        cls, table: FloatArray, multiplicity: FloatArray, dtype: str = "float64"
+    ) -> "TiledTable":
+        """Tiles of a (nrow, ndatum) table; every column must have a positive entry.
+
+        With `dtype` float32 the table takes half the memory and each density is rounded to 6e-8
+        of the largest in its column; sums are done in float64 all the same.
+        """
         largest = table.max(axis=0)
-        size = max(8, min(_TILE, 8 * -(-table.shape[1] // 8)))
+        size = max(64, min(_TILE, 64 * -(-table.shape[1] // 64)))
         tiles = _tiles(multiplicity, size)
-        values = np.zeros((len(tiles), table.shape[0], size))
+        values = np.ones((len(tiles), table.shape[0], size), dtype=dtype)
         filled = np.array([len(tile) for tile in tiles], dtype=np.int64)
         counts = np.ones((len(tiles), size))
         uniform = np.empty(len(tiles), dtype=np.bool_)
@@ -63,13 +75,16 @@ class TiledTable:
         constant = math.fsum(multiplicity * np.log(largest))
         return cls(values, filled, counts, uniform, constant)
 
-    def log_sum(self, rows: np.ndarray[Any, Any], coefficients: FloatArray) -> FloatArray:
+    def log_sum(
+        self, rows: np.ndarray[Any, Any], coefficients: FloatArray, threads: int = 1
+    ) -> FloatArray:
         """Log likelihood of each point.
 
         Parameters
         ----------
         rows : (npoint, nterm) rows of the table
         coefficients : (npoint, nterm) their factors, zero or positive
+        threads : number of threads; the result does not depend on it
 
         Returns
         -------
@@ -81,18 +96,56 @@ class TiledTable:
         # Neighbouring points then use the same rows, which are in cache.
         order = np.lexsort(rows.T) if npoint > 1 else slice(None)
         padded_rows[:, :nterm], padded[:, :nterm] = rows[order], coefficients[order]
-        found, out = np.zeros(npoint), np.empty(npoint)
-        _log_sum(
+        starts = range(0, max(len(self.filled), 1), _TILES_A_SUM)
+        found = np.zeros((len(starts), npoint))
+
+        def add(k: int) -> None:
+            part = slice(starts[k], starts[k] + _TILES_A_SUM)
+            _log_sum(
+                self.values[part],
+                self.filled[part],
+                self.multiplicity[part],
+                self.uniform[part],
+                padded_rows,
+                padded,
+                found[k],
+            )
+
+        _each(add, len(starts), threads)
+        out = np.empty(npoint)
+        out[order] = found.sum(axis=0)
+        return out + self.constant
+
+    def log_sum_gradient(
+        self, rows: np.ndarray[Any, Any], coefficients: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Log likelihood of each point, and its derivative by each coefficient.
+
+        Parameters and first result as `log_sum`; the derivative is (npoint, nterm), NaN or
+        infinite where the likelihood is zero.
+        """
+        out = np.zeros(rows.shape[0])
+        gradient = np.zeros(rows.shape)
+        _log_sum_gradient(
             self.values,
             self.filled,
             self.multiplicity,
-            self.uniform,
-            padded_rows,
-            padded,
-            found,
+            np.ascontiguousarray(rows, dtype=np.int64),
+            np.ascontiguousarray(coefficients),
+            out,
+            gradient,
         )
-        out[order] = found
-        return out + self.constant
+        return out + self.constant, gradient
+
+
+def _each(work: Callable[[int], None], count: int, threads: int) -> None:
+    if threads == 1 or count == 1:
+        for k in range(count):
+            work(k)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        # Consumed, so that an exception of a thread is raised here.
+        list(pool.map(work, range(count)))
 
 
 def _tiles(multiplicity: FloatArray, size: int) -> list[np.ndarray[Any, Any]]:
@@ -177,20 +230,21 @@ def _log_product(product: Any, bits: Any, floor: int) -> tuple[float, bool]:
     Products with an exponent below `floor` may have been subnormal on the way.
     """
     groups = product.size
-    exponent, lowest, highest = 0, 2047, 0
+    exponent, lowest, highest = np.uint64(0), np.uint64(2047), np.uint64(0)
     for j in range(groups):
-        x = bits[j] >> 52
+        x = bits[j] >> _EXPONENT_BITS
         exponent += x
         lowest = min(lowest, x)
         highest = max(highest, x)
         bits[j] = (bits[j] & _MANTISSA) | _ONE
-    if lowest < floor or highest >= 2047:
+    # A negative number shows as an exponent of more than 2047: its sign.
+    if lowest < floor or highest >= np.uint64(2047):
         return 0.0, False
     # Mantissas are in [1, 2): 64 of them cannot overflow.
     rest = 1.0
     for j in range(groups):
         rest *= product[j]
-    return math.log(rest) + _LN2 * (exponent - 1023 * groups), True
+    return math.log(rest) + _LN2 * (np.int64(exponent) - 1023 * groups), True
 
 
 @njit(cache=True, nogil=True, fastmath=_FASTMATH)
@@ -207,27 +261,51 @@ def _log_sum(
     few = rows.shape[1] == _TERMS
     value = np.empty(size)
     product = np.empty(size // 8)
-    bits = product.view(np.int64)
-    floor = np.empty(rows.shape[0], np.int64)
+    bits = product.view(np.uint64)
+    floor = np.empty(rows.shape[0], np.uint64)
+    padding = np.empty(rows.shape[0])
     for b in range(rows.shape[0]):
+        total = coefficients[b].sum()
         # No value exceeds the sum of the coefficients, so 2^(7 e) bounds what seven can regain.
-        _, e = math.frexp(coefficients[b].sum())
+        _, e = math.frexp(total)
         floor[b] = 1 + 7 * max(e, 0)
+        padding[b] = math.log(total) if total > 0.0 else 0.0
     for t in range(values.shape[0]):
-        whole = uniform[t] and filled[t] == size
         for b in range(rows.shape[0]):
-            if whole and few:
-                _multiply(values[t], rows[b], coefficients[b], product)
-            else:
-                _mix(values[t], rows[b], coefficients[b], value)
-                for i in range(filled[t], size):
-                    value[i] = 1.0
-                _multiply_buffered(value, product)
             if uniform[t]:
+                if few:
+                    _multiply(values[t], rows[b], coefficients[b], product)
+                else:
+                    _mix(values[t], rows[b], coefficients[b], value)
+                    _multiply_buffered(value, product)
                 total, normal = _log_product(product, bits, floor[b])
                 if normal:
-                    out[b] += multiplicity[t, 0] * total
+                    out[b] += multiplicity[t, 0] * (total - (size - filled[t]) * padding[b])
                     continue
-            if whole and few:
-                _mix(values[t], rows[b], coefficients[b], value)
+            _mix(values[t], rows[b], coefficients[b], value)
             out[b] += _log_each(value, multiplicity[t], filled[t])
+
+
+@njit(cache=True, nogil=True, fastmath=_FASTMATH, error_model="numpy")
+def _log_sum_gradient(
+    values: Any,
+    filled: Any,
+    multiplicity: Any,
+    rows: Any,
+    coefficients: Any,
+    out: Any,
+    gradient: Any,
+) -> None:
+    value = np.empty(values.shape[2])
+    for t in range(values.shape[0]):
+        for b in range(rows.shape[0]):
+            _mix(values[t], rows[b], coefficients[b], value)
+            out[b] += _log_each(value, multiplicity[t], filled[t])
+            for i in range(filled[t]):
+                value[i] = multiplicity[t, i] / value[i]
+            for r in range(rows.shape[1]):
+                row = values[t, rows[b, r]]
+                total = 0.0
+                for i in range(filled[t]):
+                    total += value[i] * row[i]
+                gradient[b, r] += total

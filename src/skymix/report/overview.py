@@ -59,10 +59,8 @@ def facts(study: Study) -> list[tuple[str, str]]:
             f"{round_number(region.width)}° × {round_number(region.height)}°"
             f" about {direction(region.centre)}",
         ),
-        (
-            "Pixel",
-            f"{round_number(grids.pixel)}°, true pixel {round_number(grids.pixel / grids.subdivision)}°",
-        ),
+        ("Pixel", f"{round_number(grids.pixel)}°"),
+        ("True pixel", f"{round_number(grids.pixel / grids.subdivision)}°"),
         ("Reconstructed energy", _energies(data.min, data.max, data.per_decade)),
         ("True energy", _energies(true.min, true.max, true.per_decade)),
         ("Largest offset", _offset(study.selection.offset_max)),

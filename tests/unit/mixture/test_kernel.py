@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import reference
 
 from skymix.mixture.kernel import TiledTable
-from tests import reference
 
 SIZES = [1, 7, 8, 63, 64, 65, 127, 128, 129, 511, 512, 513, 1999, 2000, 2001, 2048, 2049]
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
+from tests import reference
 
 from skymix.mixture import LeafTable, ParameterAxis, TabulatedMixture, Tree, prior_from_mapping
-from tests import reference
 
 AXES = {
     "mass": (np.geomspace(0.1, 100, 9), "log"),

@@ -6,6 +6,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from tests.unit.store.products import KINDS, assert_same, random_product
 
 from skymix.errors import DataError
 from skymix.store import (
@@ -17,7 +18,6 @@ from skymix.store import (
     read_provenance,
     write_product,
 )
-from tests.unit.store.products import KINDS, assert_same, random_product
 
 PROVENANCE = Provenance({"name": "damage"}, {}, 1)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.store.products import KINDS, assert_same, random_product
 
 import skymix
 from skymix.store import Provenance, file_sha256, read_product, read_provenance, write_product
-from tests.unit.store.products import KINDS, assert_same, random_product
 
 PROVENANCE = Provenance({"region": {"width": 3.0}, "name": "é"}, {"events.fits": "ab12"}, 2**48 - 1)
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from skymix.axes import EnergyAxis, FloatArray, Grid, IntArray, SkyGrid, separation
 from skymix.domains.gamma.geometry import RegionFrame
-from skymix.domains.gamma.psf_operator import PSFTable
+from skymix.domains.gamma.psf_table import PSFTable
 from skymix.store.response import Response
 
 

@@ -10,90 +10,18 @@ offset too, can be applied to them afterwards without approximation.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numba import njit
 
 from skymix.axes import FloatArray, IntArray, SkyGrid
+from skymix.domains.gamma.psf_table import PSFTable, difference_rules
 
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
 _RAD = math.pi / 180.0
 # Share of the peak below which the PSF is taken as zero: 1e-8 of the content at most.
 _NEGLIGIBLE = 1e-12
-# Gauss-Legendre points a panel, above the two-point rule of equal variance.
-_POINTS = (2, 6, 14)
-
-
-@dataclass(frozen=True, eq=False)
-class PSFTable:
-    """PSF on radial nodes equally spaced in sqrt(r).
-
-    Parameters
-    ----------
-    values : (noffset, nrad, nenergy) sr-1
-    rad_max : last radial node, deg
-    scale : (nenergy,) deg, smallest radius of 39 % containment over the offsets
-    contained : (noffset, nrad, nenergy) share within each radial node
-    """
-
-    values: FloatArray
-    rad_max: float
-    scale: FloatArray
-    contained: FloatArray
-
-    @classmethod
-    def from_nodes(cls, psf: FloatArray, rad: FloatArray) -> "PSFTable":
-        """Table from a response; `rad` must be equally spaced in sqrt(rad), from zero."""
-        u = np.sqrt(rad)
-        if rad[0] != 0 or not np.allclose(np.diff(u), u[1], rtol=1e-6):
-            raise ValueError("PSF table: radial nodes must be equally spaced in sqrt(rad) from 0")
-        contained = psf_containment(psf, rad)
-        index = np.argmax(contained >= 0.39, axis=1)
-        scale = rad[np.maximum(index, 1)].min(axis=0)
-        return cls(np.ascontiguousarray(psf), float(rad[-1]), scale, contained)
-
-
-def psf_containment(psf: FloatArray, rad: FloatArray) -> FloatArray:
-    """Share of a PSF within each radial node, (noffset, nrad, nenergy); 1 at the last."""
-    r = np.radians(rad)
-    ring = psf * (2 * np.pi * np.sin(r))[None, :, None]
-    steps = 0.5 * (ring[:, 1:] + ring[:, :-1]) * np.diff(r)[None, :, None]
-    total = np.cumsum(steps, axis=1)
-    total = np.concatenate([np.zeros_like(total[:, :1]), total], axis=1)
-    last = total[:, -1:]
-    return np.where(last > 0, total / np.where(last > 0, last, 1.0), 1.0)
-
-
-def difference_rules(width1: float, width2: float) -> tuple[FloatArray, FloatArray, IntArray]:
-    """Quadratures for the difference of two uniform numbers of the given widths.
-
-    Returns
-    -------
-    nodes, weights : (4, n) one row a level, coarse to fine; weights of a row add up to 1
-    sizes : (4,) number of nodes in use
-    """
-    outer, inner = 0.5 * (width1 + width2), 0.5 * abs(width1 - width2)
-    rules = [(np.array([-1.0, 1.0]) * math.hypot(width1, width2) / math.sqrt(12), np.full(2, 0.5))]
-    panels = [(-outer, -inner), (-inner, inner), (inner, outer)]
-    panels = [(low, high) for low, high in panels if high - low > 1e-12 * outer]
-    for points in _POINTS:
-        # A single wide panel needs more points than three narrow ones.
-        x, w = np.polynomial.legendre.leggauss(2 * points if len(panels) == 1 else points)
-        nodes, weights = [], []
-        for low, high in panels:
-            at = 0.5 * (low + high) + 0.5 * (high - low) * x
-            density = np.minimum(1.0, (outer - np.abs(at)) / max(outer - inner, 1e-300))
-            nodes.append(at)
-            weights.append(0.5 * (high - low) * w * density)
-        all_weights = np.concatenate(weights)
-        rules.append((np.concatenate(nodes), all_weights / all_weights.sum()))
-    size = max(n.size for n, _ in rules)
-    packed = np.zeros((2, len(rules), size))
-    for i, (n, w) in enumerate(rules):
-        packed[0, i, : n.size], packed[1, i, : n.size] = n, w
-    return packed[0], packed[1], np.array([n.size for n, _ in rules], dtype=np.int64)
 
 
 @njit(cache=True, inline="always")

@@ -12,11 +12,8 @@ import numpy as np
 
 from skymix.axes import FloatArray, IntArray
 from skymix.domains.gamma.exposure import Exposure
-from skymix.domains.gamma.psf_operator import (
-    difference_rules,
-    grid_to_events,
-    points_to_events,
-)
+from skymix.domains.gamma.psf_operator import grid_to_events, points_to_events
+from skymix.domains.gamma.psf_table import difference_rules
 
 
 def scan_events(

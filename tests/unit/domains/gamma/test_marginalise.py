@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, qmc
 from tests.synthetic import OFFSETS, RESOLUTION, gaussian_psf, psf_width, small_exposure
 
 from skymix.axes import separation
@@ -15,6 +15,7 @@ from skymix.domains.gamma.marginalise import Rows, densities, marginalise
 from skymix.errors import DataError
 
 INDICES = np.linspace(1.5, 3.5, 5)
+SCRAMBLES = 8
 
 
 @dataclass(frozen=True)
@@ -141,23 +142,39 @@ def test_binned_counts_are_the_mean_of_the_unbinned_density_over_the_cell() -> N
         np.testing.assert_allclose(binned[:, n], mean, rtol=1e-3)
 
 
-@pytest.mark.parametrize("source", [Blob(), Blob(point=True), Blob(widths=(0.1, 0.3))])
-def test_density_integrates_to_one_over_the_data_space(source) -> None:
-    """Monte-Carlo integral of the unbinned density over the data space, at every row."""
-    exposure = small_exposure()
-    rng = np.random.default_rng(2)
-    n = 100_000
-    energy = np.exp(rng.uniform(0, np.log(10), n))
-    lon, lat = rng.uniform(-1, 1, (2, n))
-    area = exposure.data.sky.solid_angle.sum()
+def uniform_points(exposure, log2_points=10) -> tuple[Data, np.ndarray]:
+    """Scrambled Sobol points, uniform in ln E and on the rectangle, and dE dOmega of each."""
+    u = np.concatenate(
+        [
+            qmc.Sobol(3, rng=np.random.default_rng(seed)).random_base2(log2_points)
+            for seed in range(SCRAMBLES)
+        ]
+    )
+    energy, lon, lat = 10 ** u[:, 0], 2 * u[:, 1] - 1, 2 * u[:, 2] - 1
     # The rectangle is small: the cosine of its latitudes is 1 to 1e-4.
-    weight = energy * np.log(10) * area
-    data = Data(energy, lon, lat, np.ones(n), exposure.data.cell(energy, lon, lat), np.arange(n))
-    result = marginalise(source, exposure, data, False, 1e-6, "blob", "run")
-    values = result.density * weight
-    error = values.std(axis=1) / np.sqrt(n)
-    assert error.max() < 0.05
-    np.testing.assert_array_less(np.abs(values.mean(axis=1) - 1), 4 * error)
+    weight = energy * np.log(10) * exposure.data.sky.solid_angle.sum()
+    n = energy.size
+    cell = exposure.data.cell(energy, lon, lat)
+    return Data(energy, lon, lat, np.ones(n), cell, np.arange(n)), weight
+
+
+def integral(values) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of each row and its standard error, from the scatter of the scrambles."""
+    means = values.reshape(values.shape[0], SCRAMBLES, -1).mean(axis=2)
+    return means.mean(axis=1), means.std(axis=1, ddof=1) / np.sqrt(SCRAMBLES)
+
+
+@pytest.mark.parametrize(
+    ("source", "log2_points"), [(Blob(), 9), (Blob(point=True), 13), (Blob(widths=(0.1, 0.3)), 11)]
+)
+def test_density_integrates_to_one_over_the_data_space(source, log2_points) -> None:
+    """Quasi-Monte-Carlo integral of the unbinned density over the data space, at every row."""
+    exposure = small_exposure()
+    data, weight = uniform_points(exposure, log2_points)
+    result = marginalise(source, exposure, data, False, 1e-5, "blob", "run")
+    mean, error = integral(result.density * weight)
+    assert error.max() < 0.015
+    np.testing.assert_array_less(np.abs(mean - 1), 1e-3 + 4 * error)
 
 
 def test_maps_and_spectra_are_shares_of_all_counts() -> None:
@@ -172,14 +189,11 @@ def test_maps_and_spectra_are_shares_of_all_counts() -> None:
 
 def test_background_integrates_to_one_and_is_not_smeared() -> None:
     exposure = small_exposure()
-    rng = np.random.default_rng(2)
-    n = 100_000
-    energy = np.exp(rng.uniform(0, np.log(10), n))
-    lon, lat = rng.uniform(-1, 1, (2, n))
-    data = Data(energy, lon, lat, np.ones(n), exposure.data.cell(energy, lon, lat), np.arange(n))
+    data, weight = uniform_points(exposure)
     result = marginalise_background(exposure, data, False, 2.0, "cr", "run")
-    values = result.density[0] * energy * np.log(10) * exposure.data.sky.solid_angle.sum()
-    assert values.mean() == pytest.approx(1, abs=4 * values.std() / np.sqrt(n))
+    mean, error = integral(result.density * weight)
+    assert error.max() < 1e-3
+    np.testing.assert_array_less(np.abs(mean - 1), 1e-3 + 4 * error)
     at = rate(exposure, np.array([2.0]), np.array([0.3]), np.array([-0.2]))
     assert at[0] == pytest.approx(30.0 * 2.0**-2.7 * 3600, rel=2e-3)
 

@@ -5,13 +5,8 @@ import pytest
 from tests.synthetic import gaussian_psf
 
 from skymix.axes import SkyGrid, separation
-from skymix.domains.gamma.psf_operator import (
-    PSFTable,
-    difference_rules,
-    grid_to_pixels,
-    points_to_pixels,
-    psf_containment,
-)
+from skymix.domains.gamma.psf_operator import grid_to_pixels, points_to_pixels
+from skymix.domains.gamma.psf_table import PSFTable, difference_rules, psf_containment
 
 SIGMAS = np.array([0.03, 0.1, 0.3])  # narrower than, like, and wider than a pixel
 

@@ -1,0 +1,288 @@
+"""Marginalisation and simulation against the textbook way of doing them.
+
+The baseline is what a careful script does: for each event a box of true cells (0.5 dex and
+0.5 deg to each side), the response looked up by scipy's RegularGridInterpolator, everything in log
+space, scipy's logsumexp over the cells for every component and mass; before that the normalisation
+of the response over the whole data grid for every true cell. It is too slow to be run whole: the
+time of an event is measured on a few events and that of the normalisation on a few (energy,
+longitude) slices of the true grid, and both are scaled to their full number. skymix is measured
+whole, error estimates included. All figures are of one core, in one run, medians.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from scipy.interpolate import RegularGridInterpolator
+from scipy.special import logsumexp
+
+from skymix.axes import FloatArray, Grid, separation
+from skymix.domains.gamma.background import marginalise_background
+from skymix.domains.gamma.components import build_source
+from skymix.domains.gamma.components.base import GridMorphology, PointMorphology
+from skymix.domains.gamma.data import data_of
+from skymix.domains.gamma.exposure import Exposure, make_exposure
+from skymix.domains.gamma.geometry import RegionFrame
+from skymix.domains.gamma.grids import data_grid, true_grid
+from skymix.domains.gamma.marginalise import Rows, densities, marginalise
+from skymix.domains.gamma.observe import simulate_observation
+from skymix.domains.gamma.response import tabulate_response
+from skymix.store.events import Events
+from skymix.study import CosmicRays, Study, study_from_mapping
+from skymix.study.components import DarkMatter
+from skymix.study.default import DEFAULT_STUDY
+from skymix.study.observation import SimulatedEvents
+
+RUN = "centre_5h"
+NOWHERE = Path()
+BOX_DEX, BOX_DEG = 0.5, 0.5
+BASELINE_EVENTS, BASELINE_SLICES, UNBINNED_EVENTS = 60, 12, 1000
+MASSES = 121
+
+
+def study_of(masses: int, counts: float) -> Study:
+    """The default study with 0.1 deg true pixels and 30 true energies a decade."""
+    settings: dict[str, Any] = dict(DEFAULT_STUDY)
+    settings["grids"] = dict(settings["grids"]) | {
+        "energy": {"min": "0.1 TeV", "max": "100 TeV", "per_decade": 20},
+        "true_energy": {"min": "0.1 TeV", "max": "100 TeV", "per_decade": 30},
+        "subdivision": 2,
+    }
+    settings["selection"] = {}
+    components = dict(settings["components"])
+    components["dark_matter"] = dict(components["dark_matter"]) | {
+        "mass": {"min": "0.2 TeV", "max": "20 TeV", "nodes": masses, "spacing": "log"}
+    }
+    settings["components"] = components
+    observation = dict(settings["observations"][RUN])
+    drawn = dict(observation["events"])
+    drawn["counts"] = {
+        name: n * counts / sum(drawn["counts"].values()) for name, n in drawn["counts"].items()
+    }
+    settings["observations"] = {RUN: observation | {"events": drawn}}
+    return study_from_mapping(settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A study with its response tabulated and its grids made."""
+
+    study: Study
+    exposure: Exposure
+
+    @classmethod
+    def of(cls, study: Study) -> "Case":
+        """Tabulate the response."""
+        (observation,) = study.observations.values()
+        true, data = true_grid(study.grids, study.region), data_grid(study.grids, study.region)
+        response, _ = tabulate_response(observation.response, true.energy, NOWHERE)
+        frame = RegionFrame(study.region.centre)
+        drawn = observation.events
+        assert isinstance(drawn, SimulatedEvents)
+        pointing, livetime = frame.from_position(drawn.pointing), drawn.livetime
+        cover = np.ones(data.sky.shape)
+        return cls(
+            study,
+            make_exposure(pointing, livetime, livetime, response, frame, true, data, cover),
+        )
+
+    def events(self, seed: int) -> Events:
+        """A simulated event list."""
+        return simulate_observation(self.study, RUN, self.exposure.response, NOWHERE, seed)
+
+    def marginalise(self, events: Events, binned: bool) -> None:
+        """Marginalise every component, as the stages do."""
+        data = data_of(events, self.exposure.data, binned)
+        for name, settings in self.study.components.items():
+            if isinstance(settings, CosmicRays):
+                marginalise_background(self.exposure, data, binned, 1.0, name, RUN)
+            else:
+                source = build_source(name, settings, NOWHERE)
+                tolerance = self.study.marginalisation.tolerance
+                marginalise(source, self.exposure, data, binned, tolerance, name, RUN)
+
+
+class Baseline:
+    """Per-event boxes in log space, with an interpolated response."""
+
+    def __init__(self, case: Case) -> None:
+        self.exposure = exposure = case.exposure
+        response, grid = exposure.response, exposure.true
+        log_energy = np.log(grid.energy.centres)
+        y = response.log_migra
+        density = np.gradient(response.edisp, y, axis=-1)
+        axes = {"method": "linear", "bounds_error": False, "fill_value": 0.0}
+        self.edisp = RegularGridInterpolator((response.offset, log_energy, y), density, **axes)
+        self.psf = RegularGridInterpolator(
+            (response.offset, np.sqrt(response.rad), log_energy), response.psf, **axes
+        )
+        with np.errstate(divide="ignore"):
+            self.log_source = [np.log(flux) for flux in self._sources(case)]
+
+    def _sources(self, case: Case) -> Iterator[FloatArray]:
+        """Expected photons of each true cell: (nrow, nenergy, nlat, nlon) of every component."""
+        exposure, grid = self.exposure, self.exposure.true
+        accepted = np.moveaxis(exposure.acceptance(*grid.sky.mesh()), -1, 0)
+        for name, settings in case.study.components.items():
+            if isinstance(settings, CosmicRays):
+                # The baseline smears a template of the background like any other source.
+                spectrum = grid.energy.centres**-2.7 * grid.energy.widths
+                yield (accepted * spectrum[:, None, None] * grid.sky.solid_angle)[None]
+                continue
+            source = build_source(name, settings, NOWHERE)
+            rows = Rows.grid(source.parameters)
+            (term,) = source.terms(grid, exposure.frame, {}, rows.values)
+            shape = self._map(term.morphology, grid)
+            yield term.spectrum[..., None, None] * (shape * accepted)
+
+    @staticmethod
+    def _map(shape: GridMorphology | PointMorphology, grid: Grid) -> FloatArray:
+        if isinstance(shape, GridMorphology):
+            return shape.intensity * grid.sky.solid_angle
+        content = np.zeros(grid.sky.size)
+        np.add.at(content, grid.sky.cell(shape.lon, shape.lat), shape.weight)
+        return content.reshape(grid.sky.shape)
+
+    def log_response(
+        self, energy: Any, lon: Any, lat: Any, true_energy: Any, true_lon: Any, true_lat: Any
+    ) -> FloatArray:
+        """Log of dispersion times PSF at broadcasting coordinates."""
+        offset = self.exposure.offset(true_lon, true_lat)
+        radius = separation(lon, lat, true_lon, true_lat)
+        shift, log_true = np.log(energy / true_energy), np.log(true_energy)
+
+        def at(table: RegularGridInterpolator, *coordinates: Any) -> FloatArray:
+            joined = np.broadcast_arrays(*coordinates)
+            points = np.stack([c.ravel() for c in joined], axis=1)
+            return np.asarray(np.log(table(points)).reshape(joined[0].shape))
+
+        with np.errstate(divide="ignore"):
+            edisp = at(self.edisp, offset, log_true, shift) - np.log(energy)
+            return np.asarray(edisp + at(self.psf, offset, np.sqrt(radius), log_true))
+
+    def event(self, energy: float, lon: float, lat: float) -> list[FloatArray]:
+        """Log density of each component's rows at one event."""
+        grid = self.exposure.true
+        e = np.flatnonzero(np.abs(np.log10(grid.energy.centres / energy)) < BOX_DEX)
+        i = np.flatnonzero(np.abs(grid.sky.lat - lat) < BOX_DEG)
+        j = np.flatnonzero(np.abs(grid.sky.lon - lon) < BOX_DEG)
+        true_lat, true_lon = np.meshgrid(grid.sky.lat[i], grid.sky.lon[j], indexing="ij")
+        log_r = self.log_response(
+            energy, lon, lat, grid.energy.centres[e][:, None, None], true_lon, true_lat
+        )
+        boxes = (
+            s[:, e[0] : e[-1] + 1, i[0] : i[-1] + 1, j[0] : j[-1] + 1] for s in self.log_source
+        )
+        return [logsumexp(box + log_r, axis=(1, 2, 3)) for box in boxes]
+
+    def normalisation_slice(self, e: int, j: int) -> FloatArray:
+        """Log of the response summed over the data grid, for true cells of one longitude."""
+        data, true = self.exposure.data, self.exposure.true
+        lon, lat = true.sky.lon[j], true.sky.lat
+        offset = self.exposure.offset(np.full(lat.size, lon), lat)
+        centre = true.energy.centres[e]
+        shift, log_true = np.log(data.energy.centres / centre), np.log(centre)
+        with np.errstate(divide="ignore"):
+            points = np.stack(np.broadcast_arrays(offset[:, None], log_true, shift), axis=-1)
+            energies = logsumexp(
+                np.log(self.edisp(points)) + np.log(data.energy.widths / data.energy.centres),
+                axis=1,
+            )
+            mesh_lon, mesh_lat = data.sky.mesh()
+            radius = separation(mesh_lon, mesh_lat, lon, lat[:, None, None])
+            joined = np.broadcast_arrays(offset[:, None, None], np.sqrt(radius), log_true)
+            directions = logsumexp(
+                np.log(self.psf(np.stack(joined, axis=-1))) + np.log(data.sky.solid_angle),
+                axis=(1, 2),
+            )
+        return np.asarray(energies + directions)
+
+    def seconds_normalisation(self) -> float:
+        """Time of the normalisation over the whole true grid, from a few slices."""
+        grid = self.exposure.true
+        rng = np.random.default_rng(1)
+        picks = rng.integers(0, (grid.energy.size, grid.sky.shape[1]), (BASELINE_SLICES, 2))
+        each = median(seconds(partial(self.normalisation_slice, *p)) for p in picks)
+        return each * grid.energy.size * grid.sky.shape[1]
+
+    def seconds_event(self, events: Events) -> float:
+        """Median time of one event."""
+        picks = zip(events.energy, events.lon, events.lat, strict=True)
+        some = [at for at, _ in zip(picks, range(BASELINE_EVENTS), strict=False)]
+        return median(seconds(partial(self.event, *at)) for at in some)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Wall time of a call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def median_seconds(call: Callable[[], object], repeats: int = 3) -> float:
+    """Median wall time after one call that compiles and fills caches."""
+    call()
+    return median(seconds(call) for _ in range(repeats))
+
+
+def run() -> Iterator[tuple[str, float, str]]:
+    """Time of the baseline over that of skymix; time of 1000 masses over 121; of 1e6 events."""
+    case = Case.of(study_of(MASSES, 500))
+    few = case.events(1)
+    many = replace(case, study=study_of(MASSES, 1e5)).events(1)
+    baseline = Baseline(case)
+    normalisation, event = baseline.seconds_normalisation(), baseline.seconds_event(few)
+    # Binned events need one density a cell; the baseline shares them too.
+    for name, events in (("n500", few), ("n1e5", many)):
+        cells = data_of(events, case.exposure.data, True).size
+        ours = median_seconds(partial(case.marginalise, events, True))
+        yield f"marginalise.binned_seconds_{name}", ours, "s"
+        yield f"marginalise.binned_ratio_{name}", (normalisation + cells * event) / ours, ""
+    some = subset(many, UNBINNED_EVENTS)
+    binned = median_seconds(partial(case.marginalise, few, True))
+    unbinned = median_seconds(partial(case.marginalise, some, False))
+    # The normalisation is in both; an event is what is compared.
+    each = (unbinned - binned) / some.size
+    yield "marginalise.unbinned_microseconds", each * 1e6, "us"
+    yield "marginalise.unbinned_ratio", event / each, ""
+    yield "marginalise.masses_1000_over_121", many_masses(few), ""
+    yield "simulate.seconds_1e6", simulation(), "s"
+
+
+def subset(events: Events, size: int) -> Events:
+    """The first events of a list."""
+    columns = ["event_id", "energy", "lon", "lat"]
+    columns += ["true_component", "true_energy", "true_lon", "true_lat"]
+    return replace(events, **{name: getattr(events, name)[:size] for name in columns})
+
+
+def many_masses(events: Events) -> float:
+    """Time of a dark-matter table of 1000 masses over one of 121."""
+    times = []
+    for masses in (1000, MASSES):
+        case = Case.of(study_of(masses, 500))
+        data = data_of(events, case.exposure.data, True)
+        settings = case.study.components["dark_matter"]
+        assert isinstance(settings, DarkMatter)
+        source = build_source("dark_matter", settings, NOWHERE)
+        rows = Rows.grid(source.parameters)
+        table = partial(densities, source, case.exposure, data, rows, True, 1e-6)
+        times.append(median_seconds(table))
+    return times[0] / times[1]
+
+
+def simulation() -> float:
+    """Time to simulate 1e6 selected events of the default study."""
+    settings = dict(DEFAULT_STUDY)
+    observation = dict(settings["observations"][RUN])
+    drawn = dict(observation["events"])
+    total = sum(drawn["counts"].values())
+    drawn["counts"] = {name: n * 1e6 / total for name, n in drawn["counts"].items()}
+    settings["observations"] = {RUN: observation | {"events": drawn}}
+    case = Case.of(study_from_mapping(settings))
+    return median_seconds(partial(case.events, 1))

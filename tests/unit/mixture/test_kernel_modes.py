@@ -1,0 +1,46 @@
+"""Threads, single precision and the gradient of the mixture sum."""
+
+import numpy as np
+import pytest
+
+from skymix.mixture.kernel import TiledTable
+from tests import reference
+
+
+@pytest.fixture(scope="module")
+def problem():
+    rng = np.random.default_rng(3)
+    ndatum = 40_000
+    table = rng.gamma(0.5, size=(9, ndatum)) * np.exp(rng.normal(0, 5, ndatum))
+    multiplicity = rng.integers(1, 5, ndatum).astype(float)
+    rows = rng.integers(0, 9, (11, 7))
+    coefficients = rng.dirichlet(np.ones(7), 11)
+    return table, multiplicity, rows, coefficients
+
+
+def test_threads_do_not_change_a_bit(problem) -> None:
+    table, multiplicity, rows, coefficients = problem
+    tiled = TiledTable.build(table, multiplicity)
+    one = tiled.log_sum(rows, coefficients)
+    assert np.array_equal(one, tiled.log_sum(rows, coefficients, threads=3))
+
+
+def test_single_precision_table_is_right_to_its_rounding(problem) -> None:
+    table, multiplicity, rows, coefficients = problem
+    exact = TiledTable.build(table, multiplicity).log_sum(rows, coefficients)
+    single = TiledTable.build(table, multiplicity, "float32")
+    assert single.values.nbytes * 2 == TiledTable.build(table, multiplicity).values.nbytes
+    error = np.abs(single.log_sum(rows, coefficients) - exact)
+    # Independent roundings of 6e-8 add up as a random walk.
+    assert 0 < error.max() < 10 * 6e-8 * np.sqrt((multiplicity**2).sum())
+
+
+def test_gradient_is_that_of_the_reference(problem) -> None:
+    table, multiplicity, rows, coefficients = problem
+    value, gradient = TiledTable.build(table, multiplicity).log_sum_gradient(rows, coefficients)
+    for b in range(rows.shape[0]):
+        own = table[rows[b]]
+        mixed = coefficients[b] @ own
+        np.testing.assert_allclose(gradient[b], (own / mixed) @ multiplicity, rtol=1e-10)
+        expected = float(reference.log_sum(own, multiplicity, coefficients[b]))
+        assert value[b] == pytest.approx(expected, rel=1e-13)
