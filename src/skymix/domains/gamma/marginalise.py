@@ -24,7 +24,7 @@ from skymix.store.marginals import Marginals
 
 _PIXELS_AT_ONCE = 32
 _EVENTS_AT_ONCE = 2000
-_EVENTS_FOR_ERRORS = 2000
+_EVENTS_FOR_ERRORS = 500
 
 
 @dataclass(frozen=True, eq=False)

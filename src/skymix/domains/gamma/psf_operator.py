@@ -373,6 +373,7 @@ def grid_to_events(
     first_energy: Any,
     last_energy: Any,
     radius: Any,
+    span: Any,
     scale: Any,
     source: Any,
     lon_true: Any,
@@ -393,6 +394,7 @@ def grid_to_events(
     lon, lat : (nevent,) rad
     first_energy, last_energy : (nevent,) half-open range of true energies that are visited
     radius : (nevent,) rad; pixels whose centre is farther are not visited
+    span : (nrad, 2) half-open range of energies that are visited at each radial node
     scale : (nevent,) rad, width of the narrowest PSF among the visited energies
     source : (nlat_true, nlon_true, nenergy)
     lon_true, lat_true : pixel centres, rad
@@ -407,7 +409,6 @@ def grid_to_events(
     radial = np.zeros(nr)
     value = np.empty(psf.shape[2])
     for n in range(lon.size):
-        e0, e1 = first_energy[n], last_energy[n]
         for i in range(lat_true.size):
             if abs(lat_true[i] - lat[n]) > radius[n] + width:
                 continue
@@ -415,6 +416,11 @@ def grid_to_events(
                 dlon = lon_true[j] - lon[n]
                 distance = _distance(lat_true[i], lat[n], dlon)
                 if distance > radius[n]:
+                    continue
+                place = min(int(math.sqrt(distance) * u_scale), nr - 1)
+                e0 = max(first_energy[n], span[place, 0])
+                e1 = min(last_energy[n], span[place, 1])
+                if e0 >= e1:
                     continue
                 level = _level(distance, width, scale[n])
                 first, last = _scatter(

@@ -54,10 +54,10 @@ def scan_events(
     first, last = _energy_window(largest * (weight * peak)[None], tolerance)
     energies = np.arange(weight.size)
     visited = (energies >= first[:, None]) & (energies < last[:, None])
-    radius = np.where(visited, _containment_radius(exposure, tolerance)[None], 0.0).max(axis=1)
-    _scan_grid(content, lon, lat, first, last, radius, visited, exposure, sums)
-    beyond = _psf_beyond(exposure, radius)
-    missing = np.where(visited, beyond * content.sum(axis=(0, 1))[None], peak[None])
+    reach = _containment_radius(exposure, tolerance)
+    _scan_grid(content, lon, lat, first, last, reach, visited, exposure, sums)
+    beyond = _psf_beyond(exposure, reach)
+    missing = np.where(visited, (beyond * content.sum(axis=(0, 1)))[None], peak[None])
     return sums, largest * missing
 
 
@@ -92,7 +92,7 @@ def _scan_grid(
     lat: FloatArray,
     first: IntArray,
     last: IntArray,
-    radius: FloatArray,
+    reach: FloatArray,
     visited: np.ndarray,
     exposure: Exposure,
     sums: FloatArray,
@@ -107,12 +107,15 @@ def _scan_grid(
         nodes, weights, sizes = difference_rules(size, 0.0)
         rules.append((np.radians(nodes), weights, sizes))
     diagonal = math.hypot(width, height)
+    reach = reach + 0.5 * diagonal
+    radius = np.where(visited, reach[None], 0.0).max(axis=1)
     grid_to_events(
         np.radians(lon),
         np.radians(lat),
         first,
         last,
-        np.radians(radius + 0.5 * diagonal),
+        np.radians(radius),
+        _span(exposure, reach),
         np.radians(scale),
         np.ascontiguousarray(content),
         np.radians(sky.lon),
@@ -148,10 +151,19 @@ def _containment_radius(exposure: Exposure, tolerance: float) -> FloatArray:
     return np.asarray(rad[np.minimum(index, rad.size - 1)])
 
 
-def _psf_beyond(exposure: Exposure, radius: FloatArray) -> FloatArray:
-    """Largest PSF at or beyond a radius over the offsets, (nevent, nenergy) sr-1."""
+def _span(exposure: Exposure, reach: FloatArray) -> IntArray:
+    """Range of energies whose reach (nenergy,) extends to each radial node, (nrad, 2)."""
+    # A cell starts at its node, so what reaches into it belongs to it.
+    seen = reach[None] >= exposure.response.rad[:, None]
+    first = np.where(seen.any(axis=1), seen.argmax(axis=1), reach.size)
+    last = np.where(seen.any(axis=1), reach.size - seen[:, ::-1].argmax(axis=1), 0)
+    return np.stack([first, last], axis=1).astype(np.int64)
+
+
+def _psf_beyond(exposure: Exposure, reach: FloatArray) -> FloatArray:
+    """Largest PSF over offsets at or beyond the reach of each energy, (nenergy,) sr-1."""
     rad, psf = exposure.response.rad, exposure.response.psf.max(axis=0)
     largest = np.maximum.accumulate(psf[::-1], axis=0)[::-1]
-    index = np.clip(np.searchsorted(rad, radius, side="right") - 1, 0, rad.size - 1)
-    outside = radius >= rad[-1]
-    return np.where(outside[:, None], 0.0, largest[index])
+    index = np.clip(np.searchsorted(rad, reach, side="right") - 1, 0, rad.size - 1)
+    at = largest[index, np.arange(reach.size)]
+    return np.where(reach >= rad[-1], 0.0, at)
