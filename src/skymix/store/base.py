@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import h5py
 import numpy as np
@@ -104,20 +104,53 @@ def write_product(path: Path | str, product: Any, provenance: Provenance) -> Non
     datasets, attributes = _split_fields(product)
     for name, (values, meta) in datasets.items():
         _check(values, name, meta, str(path))
-    with atomic_path(path) as part, h5py.File(part, "w", libver="latest") as file:
+    # In memory first: HDF5 cannot take back what it could not write to a full disk.
+    write_image(path, _image(type(product), datasets, attributes, provenance))
+
+
+def write_image(path: Path | str, image: bytes | memoryview) -> None:
+    """Write the content of a file; DataError if there is no room or no permission."""
+    with atomic_path(path) as part:
+        try:
+            part.write_bytes(image)
+        except OSError as error:
+            raise DataError(
+                f"{path}: cannot be written ({error.strerror}); make room or write elsewhere"
+            ) from None
+
+
+def _image(
+    kind: Any,
+    datasets: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+    provenance: Provenance,
+) -> bytes:
+    """Content of the HDF5 file of a product."""
+    with h5py.File("product", "w", libver="latest", driver="core", backing_store=False) as file:
         for name, (values, meta) in datasets.items():
             _create(file, name, values, meta["unit"])
         for name, (_, meta) in datasets.items():
             _attach_scales(file, name, meta["dims"])
         file.attrs.update(attributes)
-        file.attrs.update(_root_attributes(type(product), provenance))
+        file.attrs.update(root_attributes(kind, provenance))
         file.attrs["checksum"] = _checksum(file)
+        file.flush()
+        image: bytes = file.id.get_file_image()
+    return image
 
 
-def _root_attributes(kind: type, provenance: Provenance) -> dict[str, Any]:
+class HasSchema(Protocol):
+    """Something whose file has a schema."""
+
+    schema_name: ClassVar[str]
+    schema_version: ClassVar[int]
+
+
+def root_attributes(schema: HasSchema, provenance: Provenance) -> dict[str, Any]:
+    """What every product carries: schema, versions, provenance and time."""
     return {
-        "schema_name": kind.schema_name,  # type: ignore[attr-defined]
-        "schema_version": kind.schema_version,  # type: ignore[attr-defined]
+        "schema_name": schema.schema_name,
+        "schema_version": schema.schema_version,
         "skymix_version": skymix.__version__,
         "git_commit": skymix.git_commit(),
         "study": json.dumps(provenance.study, sort_keys=True),
@@ -171,7 +204,7 @@ def _open(path: Path | str) -> Iterator[h5py.File]:
     try:
         with file:
             yield file
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise DataError(f"{path}: damaged ({error}); delete it and run again") from None
 
 
@@ -227,11 +260,12 @@ def _read_field(file: h5py.File, f: "dataclasses.Field[Any]", path: str) -> Any:
 
 
 def _checksum(file: h5py.File) -> str:
-    """Hash of names, shapes and bytes of all datasets and attributes but itself."""
+    """Hash of names, units, shapes and bytes of all datasets, and of attributes but itself."""
     digest = hashlib.sha256()
     for name in sorted(file):
         values = file[name][...]
-        digest.update(f"{name}{values.shape}{values.dtype.str}".encode())
+        unit = file[name].attrs.get("unit")
+        digest.update(f"{name}{unit}{values.shape}{values.dtype.str}".encode())
         digest.update(np.ascontiguousarray(values).tobytes())
     for name in sorted(set(file.attrs) - {"checksum"}):
         digest.update(f"{name}={file.attrs[name]}".encode())

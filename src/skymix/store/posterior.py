@@ -1,38 +1,29 @@
 """posterior.nc: netCDF4 with the groups that ArviZ expects, and nested dead points beside them."""
 
 import hashlib
-import json
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import xarray as xr
 
-import skymix
 from skymix.errors import DataError
-from skymix.store.base import Provenance, atomic_path
+from skymix.store.base import Provenance, root_attributes, write_image
 
-SCHEMA_NAME = "posterior"
-SCHEMA_VERSION = 1
+
+class PosteriorSchema:
+    """Schema of posterior.nc."""
+
+    schema_name: ClassVar[str] = "posterior"
+    schema_version: ClassVar[int] = 1
 
 
 def write_posterior(path: Path | str, tree: xr.DataTree, provenance: Provenance) -> None:
     """Write a posterior; the file appears whole or not at all."""
     whole = tree.copy()
-    whole.attrs |= {
-        "schema_name": SCHEMA_NAME,
-        "schema_version": SCHEMA_VERSION,
-        "skymix_version": skymix.__version__,
-        "git_commit": skymix.git_commit(),
-        "study": json.dumps(provenance.study, sort_keys=True),
-        "inputs": json.dumps(provenance.inputs, sort_keys=True),
-        "seed": -1 if provenance.seed is None else provenance.seed,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    whole.attrs |= root_attributes(PosteriorSchema(), provenance)
     whole.attrs["checksum"] = _checksum(whole)
-    with atomic_path(path) as part:
-        whole.to_netcdf(part, engine="h5netcdf")
+    write_image(path, whole.to_netcdf(engine="h5netcdf"))
 
 
 def read_posterior(path: Path | str) -> xr.DataTree:
@@ -53,10 +44,11 @@ def read_posterior(path: Path | str) -> xr.DataTree:
             f"{path}: truncated or not a netCDF file; delete it and run again"
         ) from None
     found = loaded.attrs.get("schema_name"), int(loaded.attrs.get("schema_version", -1))
-    if found != (SCHEMA_NAME, SCHEMA_VERSION):
+    wanted = PosteriorSchema.schema_name, PosteriorSchema.schema_version
+    if found != wanted:
         raise DataError(
-            f"{path}: holds '{found[0]}' version {found[1]}, expected '{SCHEMA_NAME}' version"
-            f" {SCHEMA_VERSION}; delete it and run again"
+            f"{path}: holds '{found[0]}' version {found[1]}, expected '{wanted[0]}' version"
+            f" {wanted[1]}; delete it and run again"
         )
     if loaded.attrs.get("checksum") != _checksum(loaded):
         raise DataError(f"{path}: its content does not match its checksum; delete it and run again")
@@ -64,8 +56,13 @@ def read_posterior(path: Path | str) -> xr.DataTree:
 
 
 def _checksum(tree: xr.DataTree) -> str:
-    """Hash of the names, shapes and values of all variables."""
+    """Hash of the names, shapes and values of all variables, and of the root attributes."""
     digest = hashlib.sha256()
+    for name, value in sorted(tree.attrs.items()):
+        if name != "checksum":
+            # Numbers come back from the file as numpy's.
+            text = value if isinstance(value, str) else repr(float(value))
+            digest.update(f"{name}={text}".encode())
     for node in sorted(tree.subtree, key=lambda n: n.path):
         for name in sorted(map(str, node.data_vars)):
             values: np.ndarray[Any, Any] = np.ascontiguousarray(node[name].values)

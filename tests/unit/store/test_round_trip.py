@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from tests.unit.store.products import KINDS, assert_same, random_product
 
 import skymix
-from skymix.store import Provenance, file_sha256, read_product, read_provenance, write_product
+from skymix.store import (
+    Events,
+    Provenance,
+    file_sha256,
+    read_product,
+    read_provenance,
+    write_product,
+)
 
 PROVENANCE = Provenance({"region": {"width": 3.0}, "name": "é"}, {"events.fits": "ab12"}, 2**48 - 1)
 
@@ -31,7 +38,7 @@ def test_round_trip(kind, tmp_path, seed, text):
 @pytest.mark.parametrize("kind", KINDS)
 def test_large_arrays_round_trip(kind, tmp_path):
     """Large enough to be compressed."""
-    product = random_product(kind, 1, sizes=(30, 40))
+    product = random_product(kind, 1, sizes=(30, 40) if kind is not Events else (900,))
     write_product(tmp_path / "product.h5", product, PROVENANCE)
     assert_same(read_product(tmp_path / "product.h5", kind), product)
     with h5py.File(tmp_path / "product.h5") as file:

@@ -118,6 +118,10 @@ def trees(draw, leaves):
     return {"prior": draw(st.sampled_from(priors)), "children": children}
 
 
+# Of a decade of energy; with the sizes below a grid stays within what is allowed.
+cells = st.floats(0.1, 100)
+
+
 @st.composite
 def studies(draw):
     made = draw(
@@ -133,13 +137,13 @@ def studies(draw):
         "seed": draw(st.integers(0, 2**31)),
         "region": {
             "centre": draw(positions),
-            "width": draw(quantity("deg", 0.1, 180)),
+            "width": draw(quantity("deg", 0.1, 20)),
             "height": "2 deg",
         },
         "grids": {
-            "energy": {"min": "0.1 TeV", "max": "100 TeV", "per_decade": draw(positive)},
-            "true_energy": {"min": "50 GeV", "max": "150 TeV", "per_decade": draw(positive)},
-            "pixel": draw(quantity("arcmin")),
+            "energy": {"min": "0.1 TeV", "max": "100 TeV", "per_decade": draw(cells)},
+            "true_energy": {"min": "50 GeV", "max": "150 TeV", "per_decade": draw(cells)},
+            "pixel": draw(quantity("arcmin", 1, 6)),
         },
         "observations": {
             name: {"events": recorded, "response": recorded if real else {"kind": "parametric"}}

@@ -111,9 +111,7 @@ def test_a_mass_without_photons_is_refused():
 
 def test_a_missing_table_says_what_to_do(tmp_path):
     spectrum = {"kind": "pppc4dmid", "channels": {"b": 1}}
-    with pytest.raises(
-        DataError, match=r"dm\.spectrum\.path: .* does not exist; run `skymix fetch"
-    ):
+    with pytest.raises(DataError, match=r"dm\.spectrum\.path: .* does not exist; set SKYMIX_DATA"):
         dark_matter(tmp_path, spectrum=spectrum)
     with pytest.raises(DataError, match=r"x\.dat does not exist; correct the path"):
         dark_matter(tmp_path, spectrum=spectrum | {"path": "x.dat"})
