@@ -77,7 +77,7 @@ def sample_nested(
     Raises
     ------
     SkymixError
-        If the likelihood is NaN somewhere in the prior, or zero at every live point.
+        If the likelihood is NaN somewhere in the prior, zero at every live point, or flat.
     """
     started = time.monotonic()
     pool = BatchPool(problem)
@@ -89,23 +89,30 @@ def sample_nested(
     with warnings.catch_warnings():
         # dynesty's advice on its own settings; the insertion ranks judge the run.
         warnings.filterwarnings("ignore", module="dynesty")
-        sampler = NestedSampler(
-            pool.log_likelihood,
-            pool.prior_transform,
-            len(problem.names),
-            nlive=live_points,
-            bound=bound,
-            sample=sample,
-            rstate=np.random.default_rng(seed),
-            pool=pool,
-            queue_size=pool.size,
-        )
-        sampler.run_nested(dlogz=dlogz, print_progress=True, print_func=report, save_bounds=False)
+        try:
+            sampler = NestedSampler(
+                pool.log_likelihood,
+                pool.prior_transform,
+                len(problem.names),
+                nlive=live_points,
+                bound=bound,
+                sample=sample,
+                rstate=np.random.default_rng(seed),
+                pool=pool,
+                queue_size=pool.size,
+            )
+            sampler.run_nested(
+                dlogz=dlogz, print_progress=True, print_func=report, save_bounds=False
+            )
+        except RuntimeError as error:
+            # No live point with a likelihood, or a plateau.
+            raise SkymixError(
+                f"dynesty cannot sample this problem ({error}); check that the likelihood is"
+                " finite somewhere and not flat"
+            ) from None
     run = _collect(
         sampler.results, problem.names, live_points, pool.calls, time.monotonic() - started
     )
-    if not np.isfinite(run.log_evidence):
-        raise SkymixError("the likelihood is zero at every live point; check model and priors")
     if progress is not None:
         progress.close(
             f"ln Z = {run.log_evidence:.3f} +- {run.log_evidence_error:.3f},"

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from tests import reference
 
 from skymix.mixture.kernel import TiledTable
-from tests import reference
 
 
 @pytest.fixture(scope="module")

@@ -150,7 +150,7 @@ def test_batch_equals_one_by_one(size):
 
 def test_likelihood_changes_nothing(problem, thetas):
     """A pure function: neither the tables nor the parameters are touched."""
-    mixture, leaves = problem
+    mixture, _ = problem
     before = thetas.copy(), mixture.leaves[0].density.copy()
     first = mixture.log_likelihood(thetas)
     mixture.responsibilities(thetas[0])

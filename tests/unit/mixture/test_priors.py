@@ -58,7 +58,7 @@ def test_edges_of_the_cube_are_the_bounds(prior, peer):
 def test_density_integrates_to_one_and_is_zero_outside(prior, peer):
     tails = special.expit(np.linspace(-30, 30, 121))
     edges = peer.ppf(np.sort([*np.linspace(0, 1, 101), *tails]))
-    cells = zip(edges[:-1], edges[1:], strict=True)
+    cells = itertools.pairwise(edges)
     total = sum(
         integrate.fixed_quad(lambda x: np.exp(prior.log_density(x)), a, b, n=20)[0]
         for a, b in cells
