@@ -2,9 +2,12 @@
 
 import json
 import logging
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import click
@@ -80,8 +83,13 @@ def schema() -> None:
 def freeze_study(text: str, output: Path) -> None:
     """Write the study that a workflow runs with."""
     from skymix import pipeline
+    from skymix.errors import StudyError
 
-    pipeline.freeze_study(json.loads(text), output)
+    try:
+        settings = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise StudyError(f"--json: not JSON ({error}); give the study as JSON") from None
+    pipeline.freeze_study(settings, output)
 
 
 @cli.command("read-events")
@@ -221,13 +229,57 @@ def main() -> None:
     from skymix.errors import SkymixError
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    stopped = _stop_by_signal()
     try:
         cli(standalone_mode=True)
     except SkymixError as error:
-        click.echo(f"skymix: error: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except MemoryError as error:
+        _fail(
+            f"not enough memory ({error}); use fewer or larger cells (`grids` of the study), fewer"
+            " scanned nodes or events, or a machine with more"
+        )
     except OSError as error:
-        if error.filename is None and error.strerror is None:
+        if error.strerror is None:
             raise
-        click.echo(f"skymix: error: {error.filename}: {error.strerror}", err=True)
-        sys.exit(1)
+        # The temporary file that a product is written to says nothing to a user.
+        names = (error.filename2, error.filename)
+        name = next((n for n in names if n and not str(n).endswith(".part")), "the output")
+        _fail(f"{name}: {error.strerror}; nothing was written: check path, rights and free space")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if stopped:
+            sys.exit(128 + stopped[0])
+
+
+def _fail(sentence: str) -> None:
+    click.echo(f"skymix: error: {sentence}", err=True)
+    sys.exit(1)
+
+
+def _stop_by_signal() -> list[int]:
+    """Make signals that stop a job unwind it, so that no unfinished file stays.
+
+    Returns
+    -------
+    a list that will hold the signal that came
+    """
+    stopped = []
+
+    def stop(number: int, _: FrameType | None) -> None:
+        stopped.append(number)
+        signal.signal(number, signal.SIG_DFL)  # a second one ends the program at once
+        click.echo(f"skymix: stopped by {signal.Signals(number).name}; run again", err=True)
+        # What libraries print when they are stopped says nothing to a user.
+        sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        # Python drops an exception that is raised in a callback: raise it until it is heard.
+        sys.unraisablehook = lambda _: None
+        signal.signal(signal.SIGALRM, lambda *_: sys.exit(128 + number))
+        signal.setitimer(signal.ITIMER_REAL, 1, 1)
+        sys.exit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # What nohup or a shell's & has set to be ignored stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, stop)
+    return stopped

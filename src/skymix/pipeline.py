@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xarray as xr
 import yaml
 
-from skymix.errors import StudyError
+from skymix.errors import DataError, StudyError
 from skymix.store import (
     Diagnostics,
     Events,
@@ -24,6 +25,7 @@ from skymix.store import (
     write_product,
 )
 from skymix.store.base import atomic_path
+from skymix.store.lineage import require_inputs, require_settings
 from skymix.study import Study, load_study, study_from_mapping
 from skymix.study.files import component_tables
 from skymix.study.load import data_folder
@@ -87,7 +89,7 @@ def simulate_events(study: Study, observation: str, response: Path, output: Path
     if seed is None:
         seed = stream_seed(study, "events", observation)
     events = simulate_observation(
-        study, observation, read_product(response, Response), data_folder(study), seed
+        study, observation, _response(study, observation, response), data_folder(study), seed
     )
     inputs = _inputs(response, *component_tables(study, *study.components))
     provenance = Provenance(stage_settings(study, "events", observation=observation), inputs, seed)
@@ -105,8 +107,8 @@ def marginalise_nuisance(
         study,
         observation,
         component,
-        read_product(events, Events),
-        read_product(response, Response),
+        _events(study, observation, events),
+        _response(study, observation, response),
         data_folder(study),
     )
     settings = stage_settings(study, "marginals", component=component)
@@ -123,12 +125,15 @@ def gather_marginals(
     from skymix.domains.gamma.grids import data_grid
     from skymix.store.tables import gather_tables, true_fractions
 
-    event_list = read_product(events, Events)
+    event_list = _events(study, observation, events)
     binned = study.marginalisation.events == "binned"
     data = data_of(event_list, data_grid(study.grids, study.region), binned)
     settings = stage_settings(study, "likelihood")
     tree = settings["tree"]
     paths = [marginals / f"{leaf}.h5" for leaf in study.tree.leaves()]
+    for leaf, path in zip(study.tree.leaves(), paths, strict=True):
+        require_settings(path, stage_settings(study, "marginals", component=leaf))
+        require_inputs(path, events)
     truth: dict[str, float] = {}
     if event_list.expected_counts.size:
         total = event_list.expected_counts.sum()
@@ -176,6 +181,7 @@ def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
     from skymix.store.tables import mixture_of
 
     tables = read_product(likelihood, LikelihoodTables)
+    require_settings(likelihood, stage_settings(study, "likelihood"))
     mixture = mixture_of(tables)
     settings = study.sampler
     fit = "+".join(tables.observations)
@@ -207,6 +213,37 @@ def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
     write_posterior(output, tree, provenance)
 
 
+def _events(study: Study, observation: str, path: Path) -> Events:
+    """Events of an observation, made with the settings of this study."""
+    events = read_product(path, Events)
+    if events.observation != observation:
+        raise DataError(
+            f"{path}: holds the events of '{events.observation}', not of '{observation}'; give"
+            " the event file of the observation"
+        )
+    require_settings(path, stage_settings(study, "events", observation=observation))
+    return events
+
+
+def _response(study: Study, observation: str, path: Path) -> Response:
+    """Response of an observation, made with the settings of this study."""
+    response = read_product(path, Response)
+    require_settings(path, stage_settings(study, "response", observation=observation))
+    return response
+
+
+def _of_leaves(leaves: Sequence[str], paths: Sequence[Path]) -> list[Marginals]:
+    """Marginals in the order of the leaves, one for each."""
+    found = {m.component: m for m in (read_product(path, Marginals) for path in paths)}
+    missing = [leaf for leaf in leaves if leaf not in found]
+    if missing:
+        raise DataError(
+            f"the marginals of {', '.join(missing)} are missing; give --marginals once for each"
+            f" of {', '.join(leaves)}"
+        )
+    return [found[leaf] for leaf in leaves]
+
+
 def predict_posterior(
     study: Study,
     events: Path,
@@ -221,12 +258,16 @@ def predict_posterior(
     from skymix.store.tables import mixture_of
 
     tables = read_product(likelihood, LikelihoodTables)
+    require_settings(likelihood, stage_settings(study, "likelihood"))
+    require_inputs(likelihood, events, *marginals)
+    tree = read_posterior(posterior)
+    require_inputs(posterior, likelihood)
     diagnostics = predict(
         mixture_of(tables),
         tables,
-        read_posterior(posterior),
-        [read_product(path, Marginals) for path in marginals],
-        read_product(events, Events),
+        tree,
+        _of_leaves(tables.leaves, marginals),
+        _events(study, tables.observations[0], events),
         data_grid(study.grids, study.region),
     )
     provenance = Provenance(
@@ -252,7 +293,8 @@ def make_report(study: Study, output: Path) -> Path:
             folder / "likelihood.h5",
             folder / "diagnostics.h5",
         ]
-        posterior = read_posterior(folder / "posterior.nc")
+        posterior = _posterior(study, folder)
+        require_inputs(folder / "diagnostics.h5", folder / "posterior.nc", events)
         products = {str(path.relative_to(root)): read_provenance(path) for path in paths}
         products[f"fits/{name}/posterior.nc"] = _decoded(posterior.attrs)
         fits.append(
@@ -274,10 +316,19 @@ def summary(study: Study) -> str:
 
     root = results_folder(study)
     texts = [
-        summary_text(name, read_posterior(root / "fits" / name / "posterior.nc"))
-        for name in study.observations
+        summary_text(name, _posterior(study, root / "fits" / name)) for name in study.observations
     ]
     return "\n\n".join([*texts, f"Report: {root / 'report' / 'index.html'}"])
+
+
+def _posterior(study: Study, folder: Path) -> xr.DataTree:
+    """Posterior of a fit's folder, made with the settings of this study."""
+    posterior, likelihood = folder / "posterior.nc", folder / "likelihood.h5"
+    tree = read_posterior(posterior)
+    require_settings(posterior, stage_settings(study, "posterior"))
+    require_settings(likelihood, stage_settings(study, "likelihood"))
+    require_inputs(posterior, likelihood)
+    return tree
 
 
 def load(path: Path, observations: Sequence[str] = (), components: Sequence[str] = ()) -> Study:

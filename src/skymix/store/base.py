@@ -71,10 +71,22 @@ def file_sha256(path: Path | str) -> str:
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path in the same folder; it replaces `path` when the block succeeds."""
+    """Give a temporary path in the same folder; it replaces `path` when the block succeeds.
+
+    Raises
+    ------
+    DataError
+        If there can be no such file.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror}); give a path in a folder that you may"
+            " write to"
+        ) from None
     os.close(handle)
     part = Path(name)
     part.chmod(0o666 & ~_umask())

@@ -37,7 +37,8 @@ def read_posterior(path: Path | str) -> xr.DataTree:
     if not Path(path).exists():
         raise DataError(f"{path}: no such file; run the stage that makes it")
     try:
-        with xr.open_datatree(path, engine="h5netcdf") as tree:
+        # HDF5 of another kind has no named dimensions; its schema is refused below.
+        with xr.open_datatree(path, engine="h5netcdf", phony_dims="access") as tree:
             loaded = tree.load()
     except (OSError, ValueError, KeyError):
         raise DataError(

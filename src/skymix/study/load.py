@@ -63,6 +63,8 @@ def read_mapping(path: Path | str) -> Any:
         line = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or "not YAML"
         raise StudyError(f"{path}: {line}{problem}; mend the YAML") from None
+    except ValueError as error:
+        raise StudyError(f"{path}: a date that does not exist ({error}); quote the text") from None
 
 
 def study_from_mapping(raw: Any) -> Study:

@@ -63,6 +63,11 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
+    def _grids_suit_region(self) -> "Study":
+        self.grids.check_region(self.region)
+        return self
+
+    @model_validator(mode="after")
     def _shared_parameters_agree(self) -> "Study":
         seen: dict[str, tuple[str, Scan[float]]] = {}
         for component, field, scan in self.scans():

@@ -1,5 +1,6 @@
 """Settings of the region, the grids and the observations."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -7,6 +8,11 @@ from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from skymix.study.components import Position
 from skymix.study.quantities import Default, Energy, PositiveNumber, Section, Size, Time
+
+MAX_CELLS = 1e9
+"""Most cells of a grid: an array of them takes 8 GB."""
+MAX_EVENTS = 1e9
+"""Most events of a simulated component."""
 
 
 class Region(Section):
@@ -31,6 +37,11 @@ class EnergyGrid(Section):
         if self.min >= self.max:
             raise ValueError(f"'min' ({self.min:g} TeV) must be below 'max' ({self.max:g} TeV)")
         return self
+
+    @property
+    def cells(self) -> float:
+        """Number of cells, about."""
+        return max(1.0, math.log10(self.max / self.min) * self.per_decade)
 
 
 class Grids(Section):
@@ -57,6 +68,36 @@ class Grids(Section):
                 f" {data.min:g} to {data.max:g} TeV; widen true_energy or narrow energy"
             )
         return self
+
+    def check_region(self, region: Region) -> None:
+        """Refuse pixels that do not suit the region; ValueError says what would."""
+        smaller = min(region.width, region.height)
+        if self.pixel > smaller:
+            raise ValueError(
+                f"grids.pixel: {self.pixel:g} deg is larger than the region ({smaller:g} deg); use"
+                " smaller pixels"
+            )
+        sides = [self._side(region.width), self._side(region.height)]
+        if sides[1][0] > 180 or sides[0][0] > 360:
+            raise ValueError(
+                f"grids: the region and its margin of {self.margin:g} deg, in whole pixels, reach"
+                " around the sphere; use a smaller region, margin or pixel"
+            )
+        cells = self.true_energy.cells * math.prod(n for _, n in sides)
+        data = self.energy.cells * math.prod(n / self.subdivision for _, n in sides)
+        if max(cells, data) > MAX_CELLS:
+            raise ValueError(
+                f"grids: {max(cells, data):.2g} cells, which take {max(cells, data) * 8e-9:.2g} GB"
+                f" an array, are more than the {MAX_CELLS:.0e} allowed; use larger pixels, a"
+                " smaller subdivision or region, or fewer energies per decade"
+            )
+
+    def _side(self, size: float) -> tuple[float, int]:
+        """Extent of the true sky along a side of the region, deg, and its number of pixels."""
+        number = max(1, round(size / self.pixel))
+        pixel = size / number
+        number += 2 * math.ceil(self.margin / pixel - 1e-9)
+        return number * pixel, number * self.subdivision
 
 
 class Selection(Section):
@@ -86,6 +127,16 @@ class SimulatedEvents(Section):
     seed: NonNegativeInt | None = Field(
         default=None, description="Seed of this observation; derived from the study's if absent."
     )
+
+    @model_validator(mode="after")
+    def _not_too_many(self) -> "SimulatedEvents":
+        for component, number in self.counts.items():
+            if number != "model" and number > MAX_EVENTS:
+                raise ValueError(
+                    f"counts.{component}: {number:g} events are more than the {MAX_EVENTS:.0e} that"
+                    " can be simulated; lower it"
+                )
+        return self
 
 
 class RecordedEvents(Section):

@@ -33,6 +33,11 @@ def locate(path: Path, data: Path) -> Path:
         If there is no such file.
     """
     found = path if path.is_absolute() else data / path
+    if not path.is_absolute() and not data.is_dir():
+        raise DataError(
+            f"{path}: the data folder {data} does not exist; set `data` of the study or"
+            " SKYMIX_DATA to the folder that holds the file"
+        )
     if not found.is_file():
         where = "" if path.is_absolute() else f" in the data folder {data}"
         raise DataError(
@@ -59,7 +64,8 @@ def open_dl3(path: Path) -> Iterator[fits.HDUList]:
             hdus = fits.open(stream, memmap=False)
             len(hdus)  # reads all headers
         except (OSError, ValueError, Warning) as error:
-            reason = str(error).splitlines()[0]
+            # What follows is advice to programmers.
+            reason = str(error).splitlines()[0].split(". ")[0]
             raise DataError(
                 f"{path}: not a whole FITS file ({reason}); copy it again from its source"
             ) from None
@@ -126,12 +132,11 @@ def _unit_advice(hdu: Any, number: int) -> str:
 
 
 def require_finite(hdu: Any, columns: tuple[str, ...], path: Path) -> None:
-    """Refuse NaN and infinite values; DataError names table, column and row (from 0)."""
+    """Refuse NaN and infinite values; DataError names table, column and place (from 0)."""
     for name in columns:
         finite = np.isfinite(np.asarray(hdu.data[name], dtype=np.float64))
         if not finite.all():
-            row = int(np.argwhere(~finite)[0][0])
-            raise DataError(
-                f"{path}: {name} of {hdu.name} is not finite in row {row}; remove the row or mend"
-                " the file"
-            )
+            row, *place = (int(i) for i in np.argwhere(~finite)[0])
+            where = f"row {row}, element {place}" if place else f"row {row}"
+            advice = "mend the table" if place else "remove the row or mend the file"
+            raise DataError(f"{path}: {name} of {hdu.name} is not finite in {where}; {advice}")

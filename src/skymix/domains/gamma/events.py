@@ -200,7 +200,8 @@ def _apply_cuts(cuts: dict[str, Mask], path: Path) -> tuple[Mask, dict[str, int]
         keep &= passed
     if not keep.any():
         removed = ", ".join(f"{name} {counts[name]}" for name in cuts)
-        worst = max(cuts, key=lambda name: counts[name])
+        # The last cut removes what the others left; the worst is the one that alone removes most.
+        worst = max(cuts, key=lambda name: int(np.sum(~cuts[name])))
         raise DataError(
             f"{path}: no event is left of {counts['read']} (removed by the cuts on {removed});"
             + (f" {_ADVICE[worst]}" if counts["read"] else " the event list is empty")

@@ -170,12 +170,21 @@ def _read_psf(hdu: Any, path: Path) -> PSF:
 
 def _load_parametric(hdu: Any, irf_class: Any, path: Path) -> Any:
     require_finite(hdu, tuple(hdu.columns.names), path)
+    for name in hdu.columns.names:
+        if name.startswith("SIGMA") and np.any(np.asarray(hdu.data[name]) < 0):
+            raise DataError(f"{path}: {name} of {hdu.name} has negative values; mend the table")
+    table = checked_table(hdu, path)
+    widths = np.array(table["SIGMA"][0]).T if "SIGMA" in table.colnames else None
     try:
-        return irf_class.from_table(checked_table(hdu, path))
+        irf = irf_class.from_table(table)
     except (KeyError, ValueError, IndexError) as error:
         raise DataError(
             f"{path}: gammapy cannot read {hdu.name} as {irf_class.tag} ({error}); mend the table"
         ) from None
+    if widths is not None:
+        # gammapy puts 1 where sigma is 0, which marks a row without simulated events.
+        irf.data["sigma"][widths == 0] = 0
+    return irf
 
 
 def _parameter(irf: Any, name: str, offset: int, unit: str) -> FloatArray:

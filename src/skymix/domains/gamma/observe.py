@@ -29,7 +29,7 @@ from skymix.store.marginals import Marginals
 from skymix.store.response import Response
 from skymix.study import AnyComponent, CosmicRays, Study
 from skymix.study.model import true_values
-from skymix.study.observation import SimulatedEvents
+from skymix.study.observation import MAX_EVENTS, SimulatedEvents
 
 
 def marginalise_component(
@@ -89,6 +89,12 @@ def simulate_observation(
         expected.append(number)
         if number == 0:
             continue
+        if number > MAX_EVENTS:
+            raise StudyError(
+                f"observations.{observation}.events.counts.{name}: the model expects {number:.2g}"
+                f" events, more than the {MAX_EVENTS:.0e} that can be simulated; lower its"
+                " amplitude or the livetime, or give its counts"
+            )
         if process.expected <= 0:
             raise DataError(
                 f"component {name}: no counts are expected in observation {observation}, so"

@@ -1,0 +1,44 @@
+"""Whether products belong together: made with the same settings, from the same files."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from skymix.errors import DataError
+from skymix.store.base import file_sha256, read_provenance
+
+
+def require_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse a product that was made with other settings than those of its stage now.
+
+    Raises
+    ------
+    DataError
+        If they differ, naming the settings that do.
+    """
+    made = read_provenance(path)["study"]
+    wanted = json.loads(json.dumps(settings))
+    names = sorted(k for k in made.keys() | wanted.keys() if made.get(k) != wanted.get(k))
+    if names:
+        raise DataError(
+            f"{path}: was made with other settings than this study's ({', '.join(names)});"
+            " make it again with this study"
+        )
+
+
+def require_inputs(path: Path, *inputs: Path) -> None:
+    """Refuse a product that was not made from these very files.
+
+    Raises
+    ------
+    DataError
+        If one of them is not among the checksums of what the product was made from.
+    """
+    known = read_provenance(path)["inputs"].values()
+    for source in inputs:
+        if file_sha256(source) not in known:
+            raise DataError(
+                f"{path}: was not made from {source} as it is now; make it again from this file, or"
+                " give the one that it was made from"
+            )
