@@ -219,9 +219,9 @@ def show(study: Path) -> None:
 @cli.command("warm-up", hidden=True)
 def warm_up() -> None:
     """Compile the numerical kernels into the cache beside the installed package."""
-    from skymix import pipeline
+    from skymix.warm_up import warm_up as run
 
-    pipeline.warm_up()
+    run()
 
 
 def main() -> None:

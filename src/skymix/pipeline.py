@@ -221,7 +221,10 @@ def _events(study: Study, observation: str, path: Path) -> Events:
             f"{path}: holds the events of '{events.observation}', not of '{observation}'; give"
             " the event file of the observation"
         )
-    require_settings(path, stage_settings(study, "events", observation=observation))
+    # Simulated events may be fitted with other components than those that made them.
+    settings = stage_settings(study, "events", observation=observation)
+    settings.pop("components", None)
+    require_settings(path, settings)
     return events
 
 
@@ -358,45 +361,3 @@ def _decoded(attributes: Mapping[Any, Any]) -> dict[str, Any]:
         name: json.loads(value) if name in ("study", "inputs") else value
         for name, value in attributes.items()
     }
-
-
-def warm_up() -> None:
-    """Compile the numerical kernels by a tiny run of the stages; numba keeps them on disk."""
-    from tempfile import TemporaryDirectory
-
-    from skymix.study.default import DEFAULT_STUDY
-
-    with TemporaryDirectory() as folder:
-        for events in ("binned", "unbinned"):
-            study = study_from_mapping(_tiny(DEFAULT_STUDY, events))
-            _run_all(study, Path(folder) / events)
-
-
-def _tiny(settings: Mapping[str, Any], events: str) -> dict[str, Any]:
-    """The default study on few cells, with few events."""
-    grids = dict(settings["grids"]) | {"pixel": "0.5 deg", "margin": "0.5 deg"}
-    for axis in ("energy", "true_energy"):
-        grids[axis] = dict(grids[axis]) | {"per_decade": 2}
-    observations = {}
-    for name, observation in settings["observations"].items():
-        drawn = dict(observation["events"])
-        drawn["counts"] = dict.fromkeys(settings["components"], 20)
-        observations[name] = dict(observation) | {"events": drawn}
-    return dict(settings) | {
-        "grids": grids,
-        "observations": observations,
-        "marginalisation": {"events": events},
-        "sampler": {"live_points": 20, "dlogz": 10},
-    }
-
-
-def _run_all(study: Study, folder: Path) -> None:
-    for name in study.observations:
-        response, events = folder / "response.h5", folder / "events.h5"
-        tabulate_response(study, name, response)
-        simulate_events(study, name, response, events)
-        for component in study.components:
-            output = folder / "marginals" / f"{component}.h5"
-            marginalise_nuisance(study, name, component, events, response, output)
-        gather_marginals(study, name, events, folder / "marginals", folder / "likelihood.h5")
-        sample_posterior(study, folder / "likelihood.h5", folder / "posterior.nc")

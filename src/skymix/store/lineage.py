@@ -10,7 +10,7 @@ from skymix.store.base import file_sha256, read_provenance
 
 
 def require_settings(path: Path, settings: Mapping[str, Any]) -> None:
-    """Refuse a product that was made with other settings than those of its stage now.
+    """Refuse a product that was made with other values of these settings.
 
     Raises
     ------
@@ -19,7 +19,7 @@ def require_settings(path: Path, settings: Mapping[str, Any]) -> None:
     """
     made = read_provenance(path)["study"]
     wanted = json.loads(json.dumps(settings))
-    names = sorted(k for k in made.keys() | wanted.keys() if made.get(k) != wanted.get(k))
+    names = sorted(name for name, value in wanted.items() if made.get(name) != value)
     if names:
         raise DataError(
             f"{path}: was made with other settings than this study's ({', '.join(names)});"

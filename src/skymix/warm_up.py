@@ -1,0 +1,49 @@
+"""Compiling the numerical kernels ahead of time, by a tiny run of the stages."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from skymix import pipeline
+from skymix.study import Study, study_from_mapping
+from skymix.study.default import DEFAULT_STUDY
+
+
+def warm_up() -> None:
+    """Compile the numerical kernels by a tiny run of the stages; numba keeps them on disk."""
+    with TemporaryDirectory() as folder:
+        for events in ("binned", "unbinned"):
+            study = study_from_mapping(_tiny(DEFAULT_STUDY, events))
+            _run_all(study, Path(folder) / events)
+
+
+def _tiny(settings: Mapping[str, Any], events: str) -> dict[str, Any]:
+    """The default study on few cells, with few events."""
+    grids = dict(settings["grids"]) | {"pixel": "0.5 deg", "margin": "0.5 deg"}
+    for axis in ("energy", "true_energy"):
+        grids[axis] = dict(grids[axis]) | {"per_decade": 2}
+    observations = {}
+    for name, observation in settings["observations"].items():
+        drawn = dict(observation["events"])
+        drawn["counts"] = dict.fromkeys(settings["components"], 20)
+        observations[name] = dict(observation) | {"events": drawn}
+    return dict(settings) | {
+        "grids": grids,
+        "observations": observations,
+        "marginalisation": {"events": events},
+        "sampler": {"live_points": 20, "dlogz": 10},
+    }
+
+
+def _run_all(study: Study, folder: Path) -> None:
+    response, events = folder / "response.h5", folder / "events.h5"
+    marginals, likelihood = folder / "marginals", folder / "likelihood.h5"
+    for name in study.observations:
+        pipeline.tabulate_response(study, name, response)
+        pipeline.simulate_events(study, name, response, events)
+        for component in study.components:
+            output = marginals / f"{component}.h5"
+            pipeline.marginalise_nuisance(study, name, component, events, response, output)
+        pipeline.gather_marginals(study, name, events, marginals, likelihood)
+        pipeline.sample_posterior(study, likelihood, folder / "posterior.nc")
