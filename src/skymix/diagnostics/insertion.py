@@ -16,6 +16,12 @@ def insertion_p_value(ranks: IntArray, n_live: int) -> float:
     ----------
     ranks : (niteration,) rank of each new point among the live points
     n_live : number of live points
+
+    Returns
+    -------
+    float ; NaN if the run ended before its first new point
     """
+    if not ranks.size:
+        return float("nan")
     jitter = np.random.default_rng(0).random(ranks.size)
     return float(stats.kstest((ranks + jitter) / n_live, "uniform").pvalue)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from skymix.axes import FloatArray, Grid
+from skymix.axes import FloatArray, Grid, IntArray
 from skymix.diagnostics.insertion import insertion_p_value
 from skymix.mixture import TabulatedMixture
 from skymix.store.diagnostics import Diagnostics
@@ -42,9 +42,7 @@ def predict_posterior(
     counts = np.bincount(
         grid.cell(events.energy, events.lon, events.lat), minlength=int(np.prod(grid.shape))
     ).reshape(grid.shape)
-    ranks = np.asarray(posterior["nested"]["insertion_rank"].values)
-    ranks = ranks[ranks >= 0]
-    n_live = int(posterior.attrs["n_live"])
+    ranks, n_live = insertion_ranks(posterior)
     return Diagnostics(
         leaves=mixture.tree.leaves,
         observations=tables.observations,
@@ -67,6 +65,14 @@ def predict_posterior(
         insertion_p_value=insertion_p_value(ranks, n_live),
         live_points=n_live,
     )
+
+
+def insertion_ranks(posterior: xr.DataTree) -> tuple[IntArray, int]:
+    """Insertion ranks and number of live points; none and zero if no nested sampler ran."""
+    if "nested" not in posterior.children:
+        return np.empty(0, dtype=np.int64), 0
+    ranks = np.asarray(posterior["nested"]["insertion_rank"].values)
+    return ranks[ranks >= 0], int(posterior.attrs["n_live"])
 
 
 def _thinned_draws(posterior: xr.DataTree, names: tuple[str, ...]) -> FloatArray:

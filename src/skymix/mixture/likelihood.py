@@ -14,7 +14,7 @@ import numpy as np
 
 from skymix.axes import FloatArray, IntArray
 from skymix.mixture.kernel import TiledTable
-from skymix.mixture.parameters import ParameterAxis
+from skymix.mixture.parameters import Interpolation, ParameterAxis
 from skymix.mixture.priors import Prior
 from skymix.mixture.tree import Tree
 
@@ -138,50 +138,28 @@ class TabulatedMixture:
 
     def responsibilities(self, theta: FloatArray) -> FloatArray:
         """Probability of each leaf at each datum for one parameter set (ndim,), (ndatum, nleaf)."""
-        rows, coefficients = self._terms(theta[None])
-        joint = np.zeros((self.multiplicity.size, len(self.leaves)))
-        at = 0
-        for k, (leaf, count) in enumerate(zip(self.leaves, self._term_counts, strict=True)):
-            part = slice(at, at + count)
-            at = part.stop
-            joint[:, k] = coefficients[0, part] @ leaf.density[rows[0, part] - self._offsets[k]]
+        weights = self.weights(theta[None])[0]
+        joint = np.empty((self.multiplicity.size, len(self.leaves)))
+        for k, (rows, fractions) in enumerate(self.leaf_rows(theta[None])):
+            joint[:, k] = weights[k] * (fractions[0] @ self.leaves[k].density[rows[0]])
         return np.asarray(joint / joint.sum(axis=1, keepdims=True))
 
     def leaf_rows(self, theta: FloatArray) -> list[tuple[IntArray, FloatArray]]:
         """Rows of each leaf's table, (n, nterm), and their interpolation weights."""
-        column = {name: j for j, name in enumerate(self.names)}
-        return [self._interpolate(leaf, theta, column) for leaf in self.leaves]
+        ones = np.ones((theta.shape[0], len(self.leaves)))
+        rows, weights = self._interpolation.terms(theta, ones, np.zeros_like(self._offsets))
+        ends = np.cumsum(self._interpolation.term_counts)[:-1]
+        return list(zip(np.split(rows, ends, axis=1), np.split(weights, ends, axis=1), strict=True))
 
     @cached_property
-    def _offsets(self) -> tuple[int, ...]:
+    def _offsets(self) -> IntArray:
         sizes = [leaf.density.shape[0] for leaf in self.leaves]
-        return tuple(np.cumsum([0, *sizes[:-1]]).tolist())
+        return np.cumsum([0, *sizes[:-1]])
 
     @cached_property
-    def _term_counts(self) -> tuple[int, ...]:
-        return tuple(2 ** len(leaf.axes) for leaf in self.leaves)
+    def _interpolation(self) -> Interpolation:
+        return Interpolation.of([leaf.axes for leaf in self.leaves], self.names)
 
     def _terms(self, theta: FloatArray) -> tuple[IntArray, FloatArray]:
         """Rows of the joint table and their coefficients, (n, nterm) each."""
-        weights = self.weights(theta)
-        rows, coefficients = [], []
-        for k, (row, fraction) in enumerate(self.leaf_rows(theta)):
-            rows.append(row + self._offsets[k])
-            coefficients.append(fraction * weights[:, k : k + 1])
-        return np.concatenate(rows, axis=1), np.concatenate(coefficients, axis=1)
-
-    @staticmethod
-    def _interpolate(
-        leaf: LeafTable, theta: FloatArray, column: Mapping[str, int]
-    ) -> tuple[IntArray, FloatArray]:
-        n = theta.shape[0]
-        rows = np.zeros((n, 1), dtype=np.int64)
-        weights = np.ones((n, 1))
-        for axis in leaf.axes:
-            node, fraction = axis.locate(theta[:, column[axis.name]])
-            f = fraction[:, None]
-            rows = np.concatenate([rows * axis.nodes.size] * 2, axis=1) + np.repeat(
-                np.stack([node, node + 1], axis=1), rows.shape[1], axis=1
-            )
-            weights = np.concatenate([weights * (1 - f), weights * f], axis=1)
-        return rows, weights
+        return self._interpolation.terms(theta, self.weights(theta), self._offsets)

@@ -40,7 +40,7 @@ def read_posterior(path: Path | str) -> xr.DataTree:
         # HDF5 of another kind has no named dimensions; its schema is refused below.
         with xr.open_datatree(path, engine="h5netcdf", phony_dims="access") as tree:
             loaded = tree.load()
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, RuntimeError, AttributeError):
         raise DataError(
             f"{path}: truncated or not a netCDF file; delete it and run again"
         ) from None
@@ -57,7 +57,7 @@ def read_posterior(path: Path | str) -> xr.DataTree:
 
 
 def _checksum(tree: xr.DataTree) -> str:
-    """Hash of the names, shapes and values of all variables, and of the root attributes."""
+    """Hash of names, units, shapes and values of all variables, and of the root attributes."""
     digest = hashlib.sha256()
     for name, value in sorted(tree.attrs.items()):
         if name != "checksum":
@@ -65,8 +65,9 @@ def _checksum(tree: xr.DataTree) -> str:
             text = value if isinstance(value, str) else repr(float(value))
             digest.update(f"{name}={text}".encode())
     for node in sorted(tree.subtree, key=lambda n: n.path):
-        for name in sorted(map(str, node.data_vars)):
+        for name in sorted(map(str, node.variables)):
             values: np.ndarray[Any, Any] = np.ascontiguousarray(node[name].values)
-            digest.update(f"{node.path}/{name}{values.shape}{values.dtype.kind}".encode())
+            unit = node[name].attrs.get("unit")
+            digest.update(f"{node.path}/{name}{unit}{values.shape}{values.dtype.kind}".encode())
             digest.update(values.tobytes())
     return digest.hexdigest()

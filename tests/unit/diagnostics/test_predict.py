@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 
 from skymix.axes import EnergyAxis, Grid, SkyGrid
-from skymix.diagnostics import predict_posterior
+from skymix.diagnostics import insertion_p_value, predict_posterior
+from skymix.diagnostics.predict import insertion_ranks
 from skymix.store import Events, LikelihoodTables, Marginals
 from skymix.store.tables import gather_tables, mixture_of
 
@@ -114,3 +115,10 @@ def test_counts_are_those_of_the_events(fit) -> None:
     np.testing.assert_array_equal(found.counts_spectrum, low)
     counts, _, _ = np.histogram2d(events.lat, events.lon, [[-1, 0, 1], [-1, 0, 1]])
     np.testing.assert_array_equal(found.counts_map, counts)
+
+
+def test_importance_sampling_has_no_insertion_ranks() -> None:
+    posterior = xr.DataTree.from_dict({"/weighted": xr.Dataset({"x": ("point", np.ones(3))})})
+    ranks, live = insertion_ranks(posterior)
+    assert ranks.size == live == 0
+    assert np.isnan(insertion_p_value(ranks, live))
