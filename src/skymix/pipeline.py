@@ -29,6 +29,7 @@ from skymix.store.lineage import require_inputs, require_settings
 from skymix.study import Study, load_study, study_from_mapping
 from skymix.study.files import component_tables
 from skymix.study.load import data_folder
+from skymix.study.mixture import LaplaceSampler
 from skymix.study.model import parameter_name
 from skymix.study.observation import RecordedEvents, SimulatedEvents
 from skymix.study.parameters import Scan
@@ -177,7 +178,14 @@ def _prior(scan: "Scan[float]") -> dict[str, Any]:
 
 def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
     """Sample the posterior of a likelihood and write it."""
-    from skymix.sampling import Progress, posterior_tree, sample_nested
+    from skymix.sampling import (
+        Progress,
+        WeightedRun,
+        check_evidence,
+        posterior_tree,
+        sample_laplace,
+        sample_nested,
+    )
     from skymix.store.tables import mixture_of
 
     tables = read_product(likelihood, LikelihoodTables)
@@ -186,15 +194,21 @@ def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
     settings = study.sampler
     fit = "+".join(tables.observations)
     seed = settings.seed if settings.seed is not None else stream_seed(study, "posterior", fit)
-    run = sample_nested(
-        mixture,
-        settings.live_points,
-        settings.dlogz,
-        settings.bound,
-        settings.sample,
-        seed,
-        Progress(fit),
-    )
+    progress = Progress(fit)
+    check: dict[str, Any] = {}
+    if isinstance(settings, LaplaceSampler):
+        run: WeightedRun = sample_laplace(mixture, settings.draws, seed, progress)
+    else:
+        run = sample_nested(
+            mixture,
+            settings.live_points,
+            settings.dlogz,
+            settings.bound,
+            settings.sample,
+            seed,
+            progress,
+        )
+        check = check_evidence(mixture, seed)
 
     def leaf_weights(theta: np.ndarray) -> dict[str, np.ndarray]:
         weights = mixture.weights(theta)
@@ -209,6 +223,7 @@ def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
         json.loads(tables.truth),
         seed,
     )
+    tree.attrs |= check
     provenance = Provenance(stage_settings(study, "posterior"), _inputs(likelihood), seed)
     write_posterior(output, tree, provenance)
 

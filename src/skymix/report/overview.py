@@ -11,6 +11,7 @@ from skymix.report.rounding import MINUS, round_number
 from skymix.store import Events
 from skymix.study import Beta, Dirichlet, Scan, Split, Study
 from skymix.study.components import Position
+from skymix.study.mixture import LaplaceSampler
 from skymix.study.model import component_scans, parameter_name
 from skymix.study.observation import RecordedEvents, RecordedResponse
 
@@ -46,7 +47,7 @@ def direction(position: Position) -> str:
 
 def facts(study: Study) -> list[tuple[str, str]]:
     """Settings of the analysis as a whole: name and text."""
-    region, grids, sampler = study.region, study.grids, study.sampler
+    region, grids = study.region, study.grids
     data, true = grids.energy, grids.true_energy
     how = {
         "binned": "events of the same cell are merged",
@@ -65,14 +66,20 @@ def facts(study: Study) -> list[tuple[str, str]]:
         ("True energy", _energies(true.min, true.max, true.per_decade)),
         ("Largest offset", _offset(study.selection.offset_max)),
         ("Marginalisation", how),
-        (
-            "Sampler",
-            f"{sampler.kind} sampling, {sampler.live_points} live points, stops at"
-            f" Δ ln Z = {round_number(sampler.dlogz)}, bound {sampler.bound},"
-            f" new points {sampler.sample}",
-        ),
+        ("Sampler", _sampler(study)),
         ("Seed of the study", str(study.seed)),
     ]
+
+
+def _sampler(study: Study) -> str:
+    sampler = study.sampler
+    if isinstance(sampler, LaplaceSampler):
+        return f"importance sampling from Laplace approximations, {sampler.draws} draws"
+    return (
+        f"{sampler.kind} sampling, {sampler.live_points} live points, stops at"
+        f" Δ ln Z = {round_number(sampler.dlogz)}, bound {sampler.bound},"
+        f" new points {sampler.sample}"
+    )
 
 
 def _offset(degrees: float) -> str:

@@ -146,6 +146,8 @@ def _membership(
 
 
 def _run(fit: Fit) -> Iterator[Drawn]:
+    if "nested" not in fit.posterior.children:
+        return
     nested = fit.posterior["nested"]
     columns = (nested[n].values for n in ("log_likelihood", "log_prior_volume", "log_weight"))
     yield (

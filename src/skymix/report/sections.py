@@ -25,9 +25,9 @@ _REMEDIES = {
     "Binning": "a finer grid (true_energy.per_decade, subdivision)",
     "Interpolation": "more nodes in the scans",
 }
-_RUN_ATTRIBUTES = (
-    "logz", "logzerr", "n_live", "n_iterations", "n_calls", "information", "seconds", "seed",
-)  # fmt: skip
+LARGEST_DIFFERENCE = 4.0  # of two evidences, in their combined error
+_RUN_ATTRIBUTES = ("logz", "logzerr", "n_calls", "information", "seconds", "seed")
+_NESTED_ATTRIBUTES = ("n_live", "n_iterations")
 
 
 @dataclass(frozen=True)
@@ -69,28 +69,67 @@ def run_facts(fit: Fit) -> dict[str, Any]:
         If the posterior file lacks one of its root attributes.
     """
     attributes = fit.posterior.attrs
-    for name in _RUN_ATTRIBUTES:
+    nested = "nested" in fit.posterior.children
+    for name in (*_RUN_ATTRIBUTES, *(_NESTED_ATTRIBUTES if nested else ("n_draws",))):
         if name not in attributes:
             raise DataError(
                 f"fit '{fit.name}': the posterior file has no attribute '{name}';"
                 " delete it and run again"
             )
-    weight = np.asarray(fit.posterior["nested"]["log_weight"].values, dtype=np.float64)
+    weighted = fit.posterior["nested" if nested else "weighted"]
+    weight = np.asarray(weighted["log_weight"].values, dtype=np.float64)
     share = np.exp(weight - weight.max())
-    calls, iterations = int(attributes["n_calls"]), int(attributes["n_iterations"])
+    effective = float(share.sum() ** 2 / (share**2).sum())
     return {
+        "nested": nested,
         "evidence": round_to_error(float(attributes["logz"]), float(attributes["logzerr"])),
+        "check": evidence_check(attributes),
         "information": round_number(float(attributes["information"])),
-        "live_points": int(attributes["n_live"]),
-        "iterations": iterations,
-        "calls": calls,
-        "efficiency": round_number(100 * iterations / max(calls, 1), 2),
-        "effective": round(float(share.sum() ** 2 / (share**2).sum())),
+        "calls": int(attributes["n_calls"]),
+        "effective": round(effective),
         "draws": int(fit.posterior["posterior"].sizes.get("draw", 0)),
         "wall_time": duration(float(attributes["seconds"])),
         "seed": str(attributes["seed"]),
-        "p_value": round_number(fit.diagnostics.insertion_p_value, 2),
-        "ranks_uniform": fit.diagnostics.insertion_p_value >= SMALLEST_P_VALUE,
+    } | (_nested_facts(fit) if nested else _weighted_facts(attributes, effective))
+
+
+def _nested_facts(fit: Fit) -> dict[str, Any]:
+    attributes = fit.posterior.attrs
+    calls, iterations = int(attributes["n_calls"]), int(attributes["n_iterations"])
+    p_value = fit.diagnostics.insertion_p_value
+    return {
+        "live_points": int(attributes["n_live"]),
+        "iterations": iterations,
+        "efficiency": round_number(100 * iterations / max(calls, 1), 2),
+        "p_value": round_number(p_value, 2),
+        "ranks_uniform": p_value >= SMALLEST_P_VALUE,
+    }
+
+
+def _weighted_facts(attributes: Mapping[Any, Any], effective: float) -> dict[str, Any]:
+    weighted = int(attributes["n_draws"])
+    return {"weighted": weighted, "efficiency": round_number(100 * effective / weighted, 2)}
+
+
+def evidence_check(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """Second evidence of a small problem: its value and how far it is off; empty if not tried.
+
+    Parameters
+    ----------
+    attributes : of a posterior file
+    """
+    if "laplace_refused" in attributes:
+        return {"refused": str(attributes["laplace_refused"])}
+    if "laplace_logz" not in attributes:
+        return {}
+    value, error = float(attributes["laplace_logz"]), float(attributes["laplace_logzerr"])
+    combined = math.hypot(error, float(attributes["logzerr"]))
+    sigma = abs(value - float(attributes["logz"])) / combined
+    return {
+        "evidence": round_to_error(value, error),
+        "effective": round(float(attributes["laplace_effective_size"])),
+        "sigma": round_number(sigma, 2),
+        "agrees": sigma <= LARGEST_DIFFERENCE,
     }
 
 
@@ -226,7 +265,14 @@ def warnings_of(run: Mapping[str, Any], exactness: Sequence[Mapping[str, Any]]) 
         for row in exactness
         if row["too_large"]
     ]
-    if not run["ranks_uniform"]:
+    if not run["check"].get("agrees", True):
+        found.append(
+            f"Two ways to compute the evidence differ by {run['check']['sigma']} σ of their"
+            f" combined error: ln Z = {run['evidence'].text()} by nested sampling and"
+            f" {run['check']['evidence'].text()} by importance sampling. Trust neither before a"
+            " run with more live points and another way of drawing new points."
+        )
+    if run["nested"] and not run["ranks_uniform"]:
         found.append(
             f"The insertion ranks of the sampler are not uniform (p = {run['p_value']}): the"
             " evidence may be biased. Run again with more live points or another way of drawing"

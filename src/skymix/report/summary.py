@@ -7,6 +7,7 @@ import xarray as xr
 from skymix.report.labels import readable, unit_text
 from skymix.report.quantities import Quantity, quantities_of
 from skymix.report.rounding import round_interval, round_number, round_to_error
+from skymix.report.sections import evidence_check
 
 
 def summary_text(name: str, posterior: xr.DataTree) -> str:
@@ -24,7 +25,14 @@ def summary_text(name: str, posterior: xr.DataTree) -> str:
     simulated = any(q.truth is not None for q in quantities)
     header = ["", "unit", "median, 68 %", "95 %", *(["truth", "within"] if simulated else [])]
     rows = [header, *(_cells(q, simulated) for q in quantities)]
-    return "\n".join([f"{name}: ln Z = {evidence}", *_aligned(rows)])
+    return "\n".join([f"{name}: ln Z = {evidence}{_second_evidence(posterior)}", *_aligned(rows)])
+
+
+def _second_evidence(posterior: xr.DataTree) -> str:
+    check = evidence_check(posterior.attrs)
+    if "evidence" not in check:
+        return ""
+    return f" (by importance sampling {check['evidence'].text()}, {check['sigma']} σ off)"
 
 
 def _cells(quantity: Quantity, simulated: bool) -> list[str]:

@@ -41,7 +41,7 @@ def posterior_table(quantities: Sequence[Quantity], of: str) -> Table:
 
 
 def evidence_table(fit: Fit) -> Table:
-    """Evidence and size of the nested sampling run, in one row."""
+    """Evidence and size of the sampler's run, in one row."""
     attributes = fit.posterior.attrs
     columns = {
         "log_evidence": ("logz", "", "Natural logarithm of the evidence"),
@@ -49,9 +49,13 @@ def evidence_table(fit: Fit) -> Table:
         "information": ("information", "", "Information gained over the prior, nats"),
         "live_points": ("n_live", "", "Number of live points"),
         "iterations": ("n_iterations", "", "Number of iterations"),
+        "weighted_draws": ("n_draws", "", "Number of weighted draws"),
         "likelihood_calls": ("n_calls", "", "Number of likelihood evaluations"),
         "wall_time": ("seconds", "s", "Wall time of the sampling"),
+        "check_log_evidence": ("laplace_logz", "", "Evidence by importance sampling"),
+        "check_log_evidence_error": ("laplace_logzerr", "", "Its statistical error"),
     }
+    columns = {name: column for name, column in columns.items() if column[0] in attributes}
     table = Table(meta={"description": f"Evidence of the fit {fit.name}"})
     for name, (key, unit, description) in columns.items():
         value = np.asarray(attributes[key]).item()

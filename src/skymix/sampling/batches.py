@@ -1,9 +1,9 @@
 """A pool for unmodified dynesty that draws many points at once with batched likelihood calls.
 
 dynesty hands a pool `queue_size` independent tasks, each with a seed of its own. Uniform draws
-within the bound and random walks are run for all tasks in lock-step, one batched likelihood call
-a step; each task uses only its own random stream, so the outcome does not depend on how tasks
-are grouped. Other tasks run one at a time.
+within the bound, random walks and random slices are run for all tasks in lock-step, one batched
+likelihood call a step; each task uses only its own random stream, so the outcome does not depend
+on how tasks are grouped. Other tasks run one at a time.
 """
 
 import logging
@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-from dynesty.internal_samplers import SamplerReturn
 from dynesty.utils import LoglOutput
 
 from skymix.axes import FloatArray
 from skymix.errors import SkymixError
 from skymix.sampling.problem import Problem
+from skymix.sampling.walks import ball, random_slices, random_walks, sampler_result
 
 _log = logging.getLogger(__name__)
 _TASKS = 64
@@ -49,9 +49,12 @@ class BatchPool:
         return float(self._evaluate(np.asarray(theta)[None])[0])
 
     def map(self, function: Callable[[Any], Any], tasks: Iterable[Any]) -> list[Any]:
-        """Run tasks; dynesty's uniform and random-walk draws as batches."""
+        """Run tasks; dynesty's uniform draws, random walks and random slices as batches."""
         tasks = list(tasks)
         name = getattr(function, "__qualname__", type(function).__name__)
+        if name == "LogLikelihood":
+            values = self._evaluate(np.array(tasks))
+            return [LoglOutput(float(value), False) for value in values]
         if name == "UnitCubeSampler.sample":
             return self._uniform(tasks, None)
         if name == "UniformBoundSampler.sample":
@@ -59,7 +62,9 @@ class BatchPool:
             if type(bound).__name__ in ("UnitCube", "Ellipsoid", "MultiEllipsoid"):
                 return self._uniform(tasks, bound)
         if name == "RWalkSampler.sample":
-            return self._random_walk(tasks)
+            return random_walks(self.problem, self._evaluate, tasks)
+        if name == "RSliceSampler.sample" and not tasks[0].kwargs.get("slice_doubling", False):
+            return random_slices(self.problem, self._evaluate, tasks, function)
         if name.endswith(".sample") and name not in self._told:
             self._told.add(name)
             _log.warning("%s draws points one at a time, not in batches", name.split(".")[0])
@@ -97,7 +102,9 @@ class BatchPool:
                 if hits.size:
                     j = start + int(hits[0])
                     calls = spent[i] + int(hits[0]) + 1
-                    found[i] = _result(u[j], theta[j], logl[j], calls, None, {"n_proposals": calls})
+                    found[i] = sampler_result(
+                        u[j], theta[j], logl[j], calls, None, {"n_proposals": calls}
+                    )
                 spent[i] += mine.shape[0]
                 start = stop
             waiting = [i for i in waiting if found[i] is None]
@@ -105,44 +112,6 @@ class BatchPool:
         rate = max(accepted / max(drawn, 1), 1e-6)
         self._candidates = int(np.clip(2 ** math.ceil(math.log2(1 / rate)), 2, _MOST_CANDIDATES))
         return found
-
-    def _random_walk(self, tasks: list[Any]) -> list[Any]:
-        """Every task walks as dynesty's rwalk does: steps uniform in the scaled ellipsoid."""
-        first = tasks[0]
-        threshold, scale, walks = first.loglstar, first.scale, first.kwargs["walks"]
-        u = np.array([task.u for task in tasks])
-        axes = np.array([task.axes for task in tasks])
-        n, ndim = u.shape
-        clustered = axes.shape[1]
-        streams = [np.random.default_rng(task.rseed) for task in tasks]
-        steps = np.array([_ball(r, walks, clustered) for r in streams])
-        free = np.array([r.random((walks, ndim - clustered)) for r in streams])
-        theta = self.problem.prior_transform(u)
-        logl = np.full(n, -np.inf)
-        accepted = np.zeros(n, dtype=np.int64)
-        for step in range(walks):
-            proposal = u.copy()
-            proposal[:, :clustered] += scale * np.einsum("nij,nj->ni", axes, steps[:, step])
-            proposal[:, clustered:] = free[:, step]
-            inside = np.flatnonzero(((proposal > 0) & (proposal < 1)).all(axis=1))
-            if not inside.size:
-                continue
-            there = self.problem.prior_transform(proposal[inside])
-            value = self._evaluate(there)
-            up = value > threshold
-            moved = inside[up]
-            u[moved], theta[moved], logl[moved] = proposal[moved], there[up], value[up]
-            accepted[moved] += 1
-        stayed = accepted == 0
-        if stayed.any():
-            logl[stayed] = self._evaluate(theta[stayed])
-        results = []
-        for i in range(n):
-            taken, left = int(accepted[i]), int(walks - accepted[i])
-            tuning = {"accept": taken, "reject": left, "scale": scale}
-            stats = {"n_accept": taken, "n_reject": left}
-            results.append(_result(u[i], theta[i], logl[i], walks, tuning, stats))
-        return results
 
 
 def draw_from_bound(bound: Any, ndim: int, n: int, rng: np.random.Generator) -> FloatArray:
@@ -165,35 +134,16 @@ def draw_from_bound(bound: Any, ndim: int, n: int, rng: np.random.Generator) -> 
 def _ellipsoids(bound: Any, n: int, rng: np.random.Generator) -> FloatArray:
     """Up to n points uniform in the union of ellipsoids."""
     ells = getattr(bound, "ells", [bound])
-    ball = _ball(rng, n, ells[0].ndim)
+    inner = ball(rng, n, ells[0].ndim)
     if len(ells) == 1:
-        return np.asarray(ells[0].ctr + ball @ ells[0].axes.T)
+        return np.asarray(ells[0].ctr + inner @ ells[0].axes.T)
     volumes = np.cumsum(np.exp(bound.logvol_ells - bound.logvol_ells.max()))
     which = np.searchsorted(volumes, rng.random(n) * volumes[-1], side="right")
     centres = np.array([e.ctr for e in ells])
     axes = np.array([e.axes for e in ells])
-    points = centres[which] + np.einsum("nij,nj->ni", axes[which], ball)
+    points = centres[which] + np.einsum("nij,nj->ni", axes[which], inner)
     # A point that lies in q ellipsoids is q times too likely.
     shift = points[:, None, :] - centres[None]
     distance = np.einsum("nei,eij,nej->ne", shift, np.array([e.am for e in ells]), shift)
     q = np.maximum((distance < 1).sum(axis=1), 1)
     return np.asarray(points[rng.random(n) * q < 1])
-
-
-def _ball(rng: np.random.Generator, n: int, ndim: int) -> FloatArray:
-    """Points uniform in the unit ball, (n, ndim)."""
-    x = rng.standard_normal((n, ndim))
-    radius = rng.random(n) ** (1 / ndim)
-    return np.asarray(x * (radius / np.linalg.norm(x, axis=1))[:, None])
-
-
-def _result(u: FloatArray, v: FloatArray, logl: float, calls: int, tuning: Any, stats: Any) -> Any:
-    return SamplerReturn(
-        u=u,
-        v=v,
-        logl=LoglOutput(float(logl), False),
-        ncalls=calls,
-        tuning_info=tuning,
-        evaluation_history=[],
-        proposal_stats=stats,
-    )

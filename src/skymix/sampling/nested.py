@@ -14,51 +14,26 @@ from skymix.errors import SkymixError
 from skymix.sampling.batches import BatchPool
 from skymix.sampling.problem import Problem
 from skymix.sampling.progress import Progress
+from skymix.sampling.run import WeightedRun
 
 
 @dataclass(frozen=True, eq=False)
-class NestedRun:
+class NestedRun(WeightedRun):
     """Dead points of a nested run in the order of their likelihood, and its evidence.
 
     Parameters
     ----------
-    names : parameters
-    samples : (n, ndim)
-    log_likelihood, log_weight, log_prior_volume : (n,); weights are normalised to add up to 1
+    log_prior_volume : (n,)
     log_likelihood_birth : (n,) likelihood bound that each point was drawn above, -inf at first
-    insertion_rank : (niter,) rank of each new point among the live points, uniform if all is well
-    log_evidence, log_evidence_error : ln Z and its standard error
-    information : Kullback-Leibler divergence of posterior from prior
-    n_live, n_calls : live points, likelihood calls
-    seconds : wall time
+    insertion_rank : (niter,) rank of each new point among the live points, uniform if all is well;
+        -1 while the lowest live points are equal
+    n_live : live points
     """
 
-    names: tuple[str, ...]
-    samples: FloatArray
-    log_likelihood: FloatArray
-    log_weight: FloatArray
     log_prior_volume: FloatArray
     log_likelihood_birth: FloatArray
     insertion_rank: IntArray
-    log_evidence: float
-    log_evidence_error: float
-    information: float
     n_live: int
-    n_calls: int
-    seconds: float
-
-    @property
-    def effective_size(self) -> float:
-        """Kish's effective number of posterior samples."""
-        w = np.exp(self.log_weight)
-        return float(w.sum() ** 2 / (w**2).sum())
-
-    def equal_weight_draws(self, rng: np.random.Generator) -> IntArray:
-        """Indices of draws of equal weight, by systematic resampling, in random order."""
-        n = max(100, round(self.effective_size))
-        edges = np.cumsum(np.exp(self.log_weight))
-        positions = (rng.random() + np.arange(n)) / n * edges[-1]
-        return rng.permutation(np.searchsorted(edges, positions, side="right")).astype(np.int64)
 
 
 def sample_nested(
@@ -77,8 +52,14 @@ def sample_nested(
     Raises
     ------
     SkymixError
-        If the likelihood is NaN somewhere in the prior, zero at every live point, or flat.
+        If nothing is free, or the likelihood is NaN somewhere in the prior, zero at every live
+        point, or flat in all of them.
     """
+    if not problem.names:
+        raise SkymixError(
+            "all parameters and fractions are fixed, there is nothing to sample; free a fraction"
+            " or scan a parameter"
+        )
     started = time.monotonic()
     pool = BatchPool(problem)
 
@@ -146,13 +127,20 @@ def _collect(
 
 
 def _insertion_ranks(logl: FloatArray, born: IntArray, n_live: int) -> IntArray:
-    """Rank of each new point among the n_live - 1 that stay (Fowlie, Handley and Su 2020)."""
+    """Rank of each new point among the n_live - 1 that stay (Fowlie, Handley and Su 2020).
+
+    Among equals the place is random, at fixed seed. Where others are as low as the point that
+    leaves, as all are whose likelihood is zero, no rank is uniform: -1.
+    """
+    rng = np.random.default_rng(0)
     live = sorted(logl[born == 0].tolist())
     by_birth = {int(i): value for i, value in zip(born, logl.tolist(), strict=True) if i > 0}
     ranks = []
     for iteration in range(1, logl.size - n_live + 1):
-        del live[bisect.bisect_left(live, logl[iteration - 1])]
-        rank = bisect.bisect_left(live, by_birth[iteration])
-        live.insert(rank, by_birth[iteration])
-        ranks.append(rank)
+        left, new = logl[iteration - 1], by_birth[iteration]
+        del live[bisect.bisect_left(live, left)]
+        low, high = bisect.bisect_left(live, new), bisect.bisect_right(live, new)
+        rank = low if low == high else int(rng.integers(low, high + 1))
+        ranks.append(-1 if live and live[0] == left else rank)
+        live.insert(rank, new)
     return np.array(ranks, dtype=np.int64)

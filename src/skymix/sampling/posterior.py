@@ -1,13 +1,16 @@
-"""From a nested run to the groups of a posterior file."""
+"""From a sampler's run to the groups of a posterior file."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from skymix.axes import FloatArray
+from skymix.axes import FloatArray, IntArray
+from skymix.sampling.laplace import LaplaceRun
 from skymix.sampling.nested import NestedRun
 from skymix.sampling.problem import Problem
+from skymix.sampling.run import WeightedRun
 
 _PRIOR_DRAWS = 2000
 
@@ -15,7 +18,7 @@ Derive = Callable[[FloatArray], Mapping[str, FloatArray]]
 
 
 def posterior_tree(
-    run: NestedRun,
+    run: WeightedRun,
     problem: Problem,
     derive: Derive,
     units: Mapping[str, str],
@@ -27,7 +30,7 @@ def posterior_tree(
 
     Parameters
     ----------
-    run : dead points and evidence
+    run : weighted draws and evidence
     problem : what was sampled
     derive : from parameters (n, ndim) to further variables (n,) by name
     units : unit of each variable that has one
@@ -37,7 +40,8 @@ def posterior_tree(
 
     Returns
     -------
-    DataTree with groups posterior, sample_stats, prior, observed_data, constant_data and nested
+    DataTree with groups posterior, sample_stats, prior, observed_data, constant_data, and the
+    weighted draws: `nested` for the dead points of a nested run, else `weighted`
     """
     rng = np.random.default_rng(seed)
     draws = run.equal_weight_draws(rng)
@@ -45,30 +49,39 @@ def posterior_tree(
     prior = problem.prior_transform(cube)
     groups = {
         "posterior": _draws(run.names, run.samples[draws], derive, units),
-        "sample_stats": xr.Dataset(
-            {
-                "log_likelihood": (("chain", "draw"), run.log_likelihood[draws][None]),
-                "log_prior_volume": (("chain", "draw"), run.log_prior_volume[draws][None]),
-            }
-        ),
+        "sample_stats": _statistics(run, draws),
         "prior": _draws(run.names, prior, derive, units),
         "observed_data": xr.Dataset({k: ("datum", v) for k, v in observed.items()}),
         "constant_data": xr.Dataset({f"truth.{k}": v for k, v in truth.items()}),
-        "nested": _dead_points(run, units),
+        "nested" if isinstance(run, NestedRun) else "weighted": _weighted(run, units),
     }
     tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
-    tree.attrs = {
+    tree.attrs = _attributes(run)
+    return tree
+
+
+def _attributes(run: WeightedRun) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
         "logz": run.log_evidence,
         "logzerr": run.log_evidence_error,
         "information": run.information,
-        "n_live": run.n_live,
-        "n_iterations": int(run.insertion_rank.size),
         "n_calls": run.n_calls,
         "effective_size": run.effective_size,
         "seconds": run.seconds,
-        "sampler": "dynesty",
     }
-    return tree
+    if isinstance(run, NestedRun):
+        iterations = int(run.insertion_rank.size)
+        return attributes | {"sampler": "dynesty", "n_live": run.n_live, "n_iterations": iterations}
+    if isinstance(run, LaplaceRun):
+        attributes |= {"sampler": "laplace", "n_draws": run.n_draws}
+    return attributes
+
+
+def _statistics(run: WeightedRun, draws: IntArray) -> xr.Dataset:
+    columns = {"log_likelihood": run.log_likelihood}
+    if isinstance(run, NestedRun):
+        columns["log_prior_volume"] = run.log_prior_volume
+    return xr.Dataset({k: (("chain", "draw"), v[draws][None]) for k, v in columns.items()})
 
 
 def _draws(
@@ -84,17 +97,19 @@ def _draws(
     )
 
 
-def _dead_points(run: NestedRun, units: Mapping[str, str]) -> xr.Dataset:
-    ranks = np.full(run.log_likelihood.size, -1, dtype=np.int64)
-    ranks[: run.insertion_rank.size] = run.insertion_rank
-    points = {
-        "log_likelihood": run.log_likelihood,
-        "log_likelihood_birth": run.log_likelihood_birth,
-        "log_weight": run.log_weight,
-        "log_prior_volume": run.log_prior_volume,
-        "insertion_rank": ranks,
-    }
-    dataset = xr.Dataset({name: ("dead_point", values) for name, values in points.items()})
+def _weighted(run: WeightedRun, units: Mapping[str, str]) -> xr.Dataset:
+    columns: dict[str, Any] = {"log_likelihood": run.log_likelihood, "log_weight": run.log_weight}
+    along = "point"
+    if isinstance(run, NestedRun):
+        along = "dead_point"
+        ranks = np.full(run.log_likelihood.size, -1, dtype=np.int64)
+        ranks[: run.insertion_rank.size] = run.insertion_rank
+        columns |= {
+            "log_likelihood_birth": run.log_likelihood_birth,
+            "log_prior_volume": run.log_prior_volume,
+            "insertion_rank": ranks,
+        }
+    dataset = xr.Dataset({name: (along, values) for name, values in columns.items()})
     for j, name in enumerate(run.names):
-        dataset[name] = ("dead_point", run.samples[:, j], {"unit": units.get(name, "")})
+        dataset[name] = (along, run.samples[:, j], {"unit": units.get(name, "")})
     return dataset

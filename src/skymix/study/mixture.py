@@ -127,3 +127,25 @@ class NestedSampler(Section):
     seed: NonNegativeInt | None = Field(
         default=None, description="Seed of the sampler; derived from the study's if absent."
     )
+
+
+class LaplaceSampler(Section):
+    """Importance sampling from Laplace approximations at the nodes of the scanned parameters."""
+
+    kind: Literal["laplace"] = Field(description="Kind of sampler.")
+    draws: PositiveInt = Field(
+        default=20_000, ge=2000, description="Number of draws from the approximation."
+    )
+    seed: NonNegativeInt | None = Field(
+        default=None, description="Seed of the sampler; derived from the study's if absent."
+    )
+
+
+def _sampler_kind(value: Any) -> Any:
+    return value.get("kind", "nested") if isinstance(value, dict) else getattr(value, "kind", None)
+
+
+Sampler = Annotated[
+    Annotated[NestedSampler, Tag("nested")] | Annotated[LaplaceSampler, Tag("laplace")],
+    Discriminator(_sampler_kind),
+]

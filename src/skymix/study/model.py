@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
 
 from skymix.study.components import AnyComponent
-from skymix.study.mixture import Marginalisation, NestedSampler, Split
+from skymix.study.mixture import Marginalisation, NestedSampler, Sampler, Split
 from skymix.study.observation import Grids, Observation, Region, Selection, SimulatedEvents
 from skymix.study.parameters import Scan
 from skymix.study.quantities import Section
@@ -41,7 +41,7 @@ class Study(Section):
     marginalisation: Marginalisation = Field(
         default=Marginalisation(), description="Integration over the true coordinates."
     )
-    sampler: NestedSampler = Field(default=NestedSampler(), description="The sampler.")
+    sampler: Sampler = Field(default=NestedSampler(), description="The sampler.")
 
     @model_validator(mode="after")
     def _tree_matches_components(self) -> "Study":

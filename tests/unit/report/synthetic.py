@@ -1,6 +1,7 @@
 """A small study with made-up products whose truth is known, for the tests of the report."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -251,6 +252,22 @@ def _posterior(rng: np.random.Generator, simulated: bool, draws: int = 2000) -> 
         "efficiency": 7.8, "information": 8.91, "dlogz": 0.05, "seconds": 83.4, "seed": 77,
     }  # fmt: skip
     return tree
+
+
+def weighted(fit: Fit) -> Fit:
+    """The same fit as if importance sampling had made it."""
+    nested = fit.posterior["nested"]
+    draws = {k: (("point",), nested[k].values) for k in ("log_likelihood", "log_weight")}
+    groups = {
+        name: group.to_dataset()
+        for name, group in fit.posterior.children.items()
+        if name != "nested"
+    }
+    tree = xr.DataTree.from_dict(groups | {"weighted": xr.Dataset(draws)})
+    attributes = {k: v for k, v in fit.posterior.attrs.items() if not k.startswith("n_")}
+    tree.attrs = attributes | {"sampler": "laplace", "n_draws": 20_000, "n_calls": 20_892}
+    none = {"insertion_rank": np.empty(0, np.int64), "insertion_p_value": np.nan, "live_points": 0}
+    return replace(fit, posterior=tree, diagnostics=replace(fit.diagnostics, **none))
 
 
 def _correlation() -> np.ndarray:

@@ -267,6 +267,48 @@ def test_large_errors_and_uneven_ranks_are_warned_of_on_the_page(tmp_path):
     assert "Binning error of the likelihood: 0.2 in ln p" in page
 
 
+def test_page_of_importance_sampling(tmp_path):
+    fit = synthetic.weighted(synthetic.fit("gc"))
+    sampler = {"kind": "laplace", "draws": 20_000}
+    report = ReportInput(synthetic.study(sampler=sampler), (fit,), {})
+    page = make_report(report, tmp_path).read_text(encoding="utf-8")
+    Page(page)
+    assert "importance sampling from Laplace approximations, 20000 draws" in page
+    assert "20000 weighted draws" in page
+    assert "live points" not in page
+    assert 'class="warning"' not in page
+    names = {p.stem for p in (tmp_path / "gc/figures").iterdir()}
+    assert names == set(FIGURES) - {"run", "insertion_ranks"}
+    table = QTable.read(tmp_path / "gc/tables/evidence.ecsv")
+    assert table["weighted_draws"].tolist() == [20_000]
+    assert "live_points" not in table.colnames
+
+
+@pytest.mark.parametrize(
+    ("checked", "shown", "warned"),
+    [
+        ({"laplace_logz": -3456.5, "laplace_logzerr": 0.01}, "the two agree", False),
+        ({"laplace_logz": -3456.1, "laplace_logzerr": 0.01}, "the two disagree", True),
+        ({"laplace_refused": "draws < 5 & few"}, "could not be had: draws &lt; 5 &amp; few", False),
+        ({}, "Run of the sampler", False),
+    ],
+)
+@pytest.mark.usefixtures("undrawn")
+def test_second_evidence_stands_beside_the_first(tmp_path, checked, shown, warned):
+    fit = synthetic.fit("gc")
+    fit.posterior.attrs |= checked | {"laplace_effective_size": 9876.5}
+    page = make_report(ReportInput(synthetic.study(), (fit,), {}), tmp_path).read_text("utf-8")
+    assert shown in page
+    assert (page.count('class="warning"') == 1) == warned
+    assert ("ln Z by importance sampling" in page) == ("laplace_logz" in checked)
+    if warned:
+        # 0.689 over the root of 0.142^2 + 0.01^2
+        assert "differ by 4.8 σ of their" in page
+        assert "−3456.100 ± 0.010 by importance sampling" in page
+    table = QTable.read(tmp_path / "gc/tables/evidence.ecsv")
+    assert ("check_log_evidence" in table.colnames) == ("laplace_logz" in checked)
+
+
 def test_longitude_increases_to_the_left():
     labels = sky_labels(Position(frame="galactic", lon="0 deg", lat="0 deg"))
     counts = np.ones(synthetic.SKY.shape)

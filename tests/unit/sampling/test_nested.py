@@ -9,7 +9,7 @@ from tests.unit.sampling.test_batches import Bowl
 
 from skymix.diagnostics import insertion_p_value
 from skymix.errors import SkymixError
-from skymix.sampling import posterior_tree, sample_nested
+from skymix.sampling import LaplaceRun, posterior_tree, sample_nested
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,36 @@ def test_posterior_opens_in_arviz(run, tmp_path) -> None:
     np.testing.assert_allclose(
         data.posterior["radius"], np.hypot(data.posterior["x"], data.posterior["y"])
     )
+
+
+def test_importance_sampling_has_a_group_of_its_own(tmp_path) -> None:
+    from skymix.store import Provenance, read_posterior, write_posterior
+
+    n = 5000
+    samples = np.random.default_rng(1).uniform(-1, 1, (n, 2))
+    weighted = LaplaceRun(
+        names=Bowl.names,
+        samples=samples,
+        log_likelihood=-(samples**2).sum(axis=1),
+        log_weight=np.full(n, -np.log(n)),
+        log_evidence=-1.5,
+        log_evidence_error=0.01,
+        information=0.2,
+        n_calls=5100,
+        seconds=0.1,
+        n_draws=5050,
+    )
+    tree = posterior_tree(weighted, Bowl(), lambda _: {}, {"x": "deg"}, {}, {}, 1)
+    write_posterior(tmp_path / "posterior.nc", tree, Provenance({}, {}, 5))
+    back = read_posterior(tmp_path / "posterior.nc")
+    assert "nested" not in back.children
+    assert set(back["weighted"].data_vars) == {"log_likelihood", "log_weight", "x", "y"}
+    assert back["weighted"]["x"].attrs["unit"] == "deg"
+    assert set(back["sample_stats"].data_vars) == {"log_likelihood"}
+    assert back["posterior"].sizes["draw"] == n
+    assert back.attrs["sampler"] == "laplace"
+    assert back.attrs["n_draws"] == 5050
+    assert "n_live" not in back.attrs
 
 
 def test_zero_likelihood_everywhere_is_one_sentence() -> None:

@@ -30,7 +30,7 @@ MISTAKES = [
     (f"{EVENTS}/kind", "'kind' is missing; allowed: 'simulated', 'dl3'"),
     (f"{HALO}/kind", "dm", "components.dark_matter: 'dm' is not a known kind", "'galactic_ridge'"),
     (f"{HALO}/profile/kind", "king", "allowed: 'einasto', 'nfw', 'gnfw', 'burkert', 'moore'"),
-    ("sampler/kind", "mcmc", "sampler.kind: must be 'nested'"),
+    ("sampler/kind", "mcmc", "sampler: 'mcmc' is not a known kind; allowed: 'nested', 'laplace'"),
     # sections that are none
     ("region", 5, f"region: {SECTION}"),
     (f"{HALO}", None, f"components.dark_matter: {SECTION}"),
