@@ -228,7 +228,7 @@ def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 1."""
     from skymix.errors import SkymixError
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     stopped = _stop_by_signal()
     try:
         cli(standalone_mode=True)

@@ -97,8 +97,10 @@ def evidence_of_scanned_centre(mixture: TabulatedMixture) -> float:
 CASES = {
     "shells, ellipsoids": (Shells(), Shells().log_evidence(), "multi", "unif"),
     "shells, walk": (Shells(), Shells().log_evidence(), "multi", "rwalk"),
+    "shells, slices": (Shells(), Shells().log_evidence(), "multi", "rslice"),
     "gaussian, one ellipsoid": (Gaussian(), Gaussian().log_evidence(), "single", "unif"),
     "gaussian, walk": (Gaussian(), Gaussian().log_evidence(), "single", "rwalk"),
+    "gaussian, slices": (Gaussian(), Gaussian().log_evidence(), "single", "rslice"),
 }
 
 

@@ -35,6 +35,9 @@ DEEP = {
 }
 
 
+BUMPS = {"a": -2, "b": -1, "c": 0, "d": 1, "e": 2}
+
+
 def normal(x, mean, width):
     return np.exp(-0.5 * ((x - mean) / width) ** 2) / (width * np.sqrt(2 * np.pi))
 

@@ -19,6 +19,17 @@ def test_summary_has_evidence_and_a_line_for_each_quantity():
     assert len(rows) == len(posterior["posterior"].data_vars)
 
 
+def test_summary_shows_the_second_evidence():
+    posterior = synthetic.fit("gc").posterior
+    posterior.attrs |= {
+        "laplace_logz": -3456.9, "laplace_logzerr": 0.01, "laplace_effective_size": 5000.0,
+    }  # fmt: skip
+    first = summary_text("gc", posterior).splitlines()[0]
+    assert first == (
+        "gc: ln Z = −3456.79 ± 0.14 (by importance sampling −3456.900 ± 0.010, 0.78 σ off)"
+    )
+
+
 def test_summary_of_recorded_events_has_no_truth():
     text = summary_text("gc", synthetic.fit("gc", simulated=False).posterior)
     assert "truth" not in text

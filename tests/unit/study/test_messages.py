@@ -46,6 +46,8 @@ MISTAKES = [
     ("data", 5, "data: must be the path of a file or folder"),
     ("region/centre/frame", "fk5", "region.centre.frame: must be 'galactic' or 'icrs' (got 'fk5')"),
     ("grids/subdivision", 1.5, "grids.subdivision: must be a valid integer"),
+    ("sampler", {"kind": "laplace", "draws": 5}, "sampler.draws: must be greater than or equal"),
+    ("sampler", {"kind": "laplace", "dlogz": 5}, "'dlogz' in sampler (allowed: kind, draws, seed)"),
     ("sampler/live_points", 5, "sampler.live_points: must be greater than or equal to 10 (got 5)"),
     # quantities
     ("region/width", "6 TeV", "region.width: '6 TeV' has the unit 'TeV'; an angle", '"0.2 deg"'),

@@ -122,6 +122,13 @@ def trees(draw, leaves):
 cells = st.floats(0.1, 100)
 
 
+samplers = st.one_of(
+    st.fixed_dictionaries({"live_points": st.integers(10, 5000), "dlogz": positive}),
+    st.fixed_dictionaries({"kind": st.just("nested"), "seed": st.integers(0, 9)}),
+    st.fixed_dictionaries({"kind": st.just("laplace"), "draws": st.integers(2000, 10**6)}),
+)
+
+
 @st.composite
 def studies(draw):
     made = draw(
@@ -151,7 +158,7 @@ def studies(draw):
         },
         "components": made,
         "tree": draw(trees(list(made))),
-        "sampler": {"live_points": draw(st.integers(10, 5000)), "dlogz": draw(positive)},
+        "sampler": draw(samplers),
     }
 
 
