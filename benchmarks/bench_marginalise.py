@@ -9,8 +9,7 @@ longitude) slices of the true grid, and both are scaled to their full number. sk
 whole, error estimates included. All figures are of one core, in one run, medians.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 from scipy.interpolate import RegularGridInterpolator
 from scipy.special import logsumexp
 
+from benchmarks.timing import median_seconds, seconds
 from skymix.axes import FloatArray, Grid, separation
 from skymix.domains.gamma.background import marginalise_background
 from skymix.domains.gamma.components import build_source
@@ -215,19 +215,6 @@ class Baseline:
         picks = zip(events.energy, events.lon, events.lat, strict=True)
         some = [at for at, _ in zip(picks, range(BASELINE_EVENTS), strict=False)]
         return median(seconds(partial(self.event, *at)) for at in some)
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """Wall time of a call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def median_seconds(call: Callable[[], object], repeats: int = 3) -> float:
-    """Median wall time after one call that compiles and fills caches."""
-    call()
-    return median(seconds(call) for _ in range(repeats))
 
 
 def run() -> Iterator[tuple[str, float, str]]:

@@ -4,28 +4,17 @@ Four leaves, one of them on 121 grid nodes. The baselines take log tables and th
 skymix interpolates. Each ratio is baseline over skymix in microseconds a parameter point.
 """
 
-from collections.abc import Callable, Iterator
-from statistics import median
-from time import perf_counter
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 from scipy.special import logsumexp
 
+from benchmarks.timing import median_seconds
 from skymix.mixture import LeafTable, ParameterAxis, TabulatedMixture, Tree, prior_from_mapping
 
 NODES = 121
 BATCH = 512
-
-
-def seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median wall time of a call, after one that is not counted."""
-    work()
-    times = []
-    for _ in range(repeats):
-        start = perf_counter()
-        work()
-        times.append(perf_counter() - start)
-    return median(times)
 
 
 def problem(n: int, rng: np.random.Generator) -> tuple[TabulatedMixture, np.ndarray]:
@@ -61,13 +50,12 @@ def run() -> Iterator[tuple[str, float, str]]:
     for label, n, repeats in (("n480", 480, 41), ("n1e5", 100_000, 9)):
         mixture, log_table = problem(n, rng)
         theta = mixture.prior_transform(rng.random((BATCH, mixture.ndim)))
-        one = theta[:1]
-        baseline = seconds(lambda t=log_table: loop(t, log_weights, 60), repeats)  # type: ignore[misc]
-        batched = seconds(lambda m=mixture, x=theta: m.log_likelihood(x), repeats) / BATCH  # type: ignore[misc]
-        single = seconds(lambda m=mixture, x=one: m.log_likelihood(x), repeats)  # type: ignore[misc]
+        baseline = median_seconds(partial(loop, log_table, log_weights, 60), repeats)
+        batched = median_seconds(partial(mixture.log_likelihood, theta), repeats) / BATCH
+        single = median_seconds(partial(mixture.log_likelihood, theta[:1]), repeats)
         yield f"mixture.batched_microseconds_{label}", 1e6 * batched, "us"
         yield f"mixture.batched_ratio_{label}", baseline / batched, ""
         yield f"mixture.single_ratio_{label}", baseline / single, ""
         if n > 1000:
-            other = seconds(lambda t=log_table: scipy_point(t, log_weights, 60), repeats)  # type: ignore[misc]
+            other = median_seconds(partial(scipy_point, log_table, log_weights, 60), repeats)
             yield f"mixture.scipy_ratio_{label}", other / batched, ""

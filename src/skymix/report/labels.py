@@ -23,11 +23,6 @@ def unit_text(unit: str) -> str:
         return unit
 
 
-def with_unit(text: str, unit: str) -> str:
-    """Label of an axis: the text, and the unit in brackets if there is one."""
-    return f"{text} [{unit_text(unit)}]" if unit else text
-
-
 def figure_text(text: str) -> str:
     """Text for a figure; a dollar sign in it starts no formula."""
     return text.replace("$", r"\$")

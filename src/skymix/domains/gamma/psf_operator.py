@@ -19,7 +19,6 @@ from skymix.axes import FloatArray, IntArray, SkyGrid
 from skymix.domains.gamma.psf_table import PSFTable, difference_rules
 
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
-_RAD = math.pi / 180.0
 # Share of the peak below which the PSF is taken as zero: 1e-8 of the content at most.
 _NEGLIGIBLE = 1e-12
 
