@@ -42,6 +42,7 @@ class TiledTable:
         1 beyond the data of a tile
     filled : (ntile,) number of data in each tile
     multiplicity : (ntile, size) of each datum
+    segment : (ntile,) coefficient set that the data of each tile use
     uniform : (ntile,) whether the data of a tile share one multiplicity
     constant : sum of multiplicity x ln(largest of the column)
     """
@@ -49,21 +50,31 @@ class TiledTable:
     values: np.ndarray[Any, Any]
     filled: np.ndarray[Any, np.dtype[np.int64]]
     multiplicity: FloatArray
+    segment: np.ndarray[Any, np.dtype[np.int64]]
     uniform: np.ndarray[Any, np.dtype[np.bool_]]
     constant: float
 
     @classmethod
     def build(
-        cls, table: FloatArray, multiplicity: FloatArray, dtype: str = "float64"
+        cls,
+        table: FloatArray,
+        multiplicity: FloatArray,
+        segment: np.ndarray[Any, np.dtype[np.int64]] | None = None,
+        dtype: str = "float64",
     ) -> "TiledTable":
         """Tiles of a (nrow, ndatum) table; every column must have a positive entry.
 
+        `segment` (ndatum,) is the number of the coefficient set of each datum, 0 if none is given.
         With `dtype` float32 the table takes half the memory and each density is rounded to 6e-8
         of the largest in its column; sums are done in float64 all the same.
         """
         largest = table.max(axis=0)
-        size = max(64, min(_TILE, 64 * -(-table.shape[1] // 64)))
-        tiles = _tiles(multiplicity, size)
+        if segment is None:
+            segment = np.zeros(multiplicity.size, dtype=np.int64)
+        groups = _groups(segment)
+        longest = max((group.size for group in groups), default=0)
+        size = max(64, min(_TILE, 64 * -(-longest // 64)))
+        tiles = [group[tile] for group in groups for tile in _tiles(multiplicity[group], size)]
         values = np.ones((len(tiles), table.shape[0], size), dtype=dtype)
         filled = np.array([len(tile) for tile in tiles], dtype=np.int64)
         counts = np.ones((len(tiles), size))
@@ -73,7 +84,8 @@ class TiledTable:
             counts[t, : tile.size] = multiplicity[tile]
             uniform[t] = np.all(multiplicity[tile] == multiplicity[tile[0]])
         constant = math.fsum(multiplicity * np.log(largest))
-        return cls(values, filled, counts, uniform, constant)
+        of_tile = np.array([segment[tile[0]] for tile in tiles], dtype=np.int64)
+        return cls(values, filled, counts, of_tile, uniform, constant)
 
     def log_sum(
         self, rows: np.ndarray[Any, Any], coefficients: FloatArray, threads: int = 1
@@ -82,20 +94,22 @@ class TiledTable:
 
         Parameters
         ----------
-        rows : (npoint, nterm) rows of the table
-        coefficients : (npoint, nterm) their factors, zero or positive
+        rows : (npoint, nterm) rows of the table, or (npoint, nsegment, nterm)
+        coefficients : their factors, zero or positive; with an axis of segments, each datum uses
+            the set of its segment
         threads : number of threads; the result does not depend on it
 
         Returns
         -------
         (npoint,) ; -inf where a datum has no density, NaN where a coefficient is NaN
         """
-        npoint, nterm = rows.shape
-        shape = npoint, max(nterm, _TERMS)
+        rows, coefficients = _by_segment(rows, coefficients)
+        npoint, nsegment, nterm = coefficients.shape
+        shape = npoint, nsegment, max(nterm, _TERMS)
         padded_rows, padded = np.zeros(shape, dtype=np.int64), np.zeros(shape)
         # Neighbouring points then use the same rows, which are in cache.
-        order = np.lexsort(rows.T) if npoint > 1 else slice(None)
-        padded_rows[:, :nterm], padded[:, :nterm] = rows[order], coefficients[order]
+        order = np.lexsort(rows[:, 0].T) if npoint > 1 else slice(None)
+        padded_rows[..., :nterm], padded[..., :nterm] = rows[order], coefficients[order]
         starts = range(0, max(len(self.filled), 1), _TILES_A_SUM)
         found = np.zeros((len(starts), npoint))
 
@@ -105,6 +119,7 @@ class TiledTable:
                 self.values[part],
                 self.filled[part],
                 self.multiplicity[part],
+                self.segment[part],
                 self.uniform[part],
                 padded_rows,
                 padded,
@@ -121,21 +136,41 @@ class TiledTable:
     ) -> tuple[FloatArray, FloatArray]:
         """Log likelihood of each point, and its derivative by each coefficient.
 
-        Parameters and first result as `log_sum`; the derivative is (npoint, nterm), NaN or
-        infinite where the likelihood is zero.
+        Parameters and first result as `log_sum`; the derivative has the shape of `coefficients`,
+        NaN or infinite where the likelihood is zero.
         """
+        rows, by_segment = _by_segment(rows, coefficients)
         out = np.zeros(rows.shape[0])
-        gradient = np.zeros(rows.shape)
+        gradient = np.zeros(by_segment.shape)
         _log_sum_gradient(
             self.values,
             self.filled,
             self.multiplicity,
+            self.segment,
             np.ascontiguousarray(rows, dtype=np.int64),
-            np.ascontiguousarray(coefficients),
+            np.ascontiguousarray(by_segment),
             out,
             gradient,
         )
-        return out + self.constant, gradient
+        return out + self.constant, gradient.reshape(coefficients.shape)
+
+
+def _by_segment(
+    rows: np.ndarray[Any, Any], coefficients: FloatArray
+) -> tuple[np.ndarray[Any, Any], FloatArray]:
+    """Both as (npoint, nsegment, nterm)."""
+    if coefficients.ndim == 2:
+        coefficients = coefficients[:, None]
+    if rows.ndim == 2:
+        rows = rows[:, None]
+    return np.broadcast_to(rows, coefficients.shape), coefficients
+
+
+def _groups(segment: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+    """Data of each segment that has some."""
+    order = np.argsort(segment, kind="stable")
+    _, starts = np.unique(segment[order], return_index=True)
+    return np.split(order, starts[1:]) if order.size else []
 
 
 def _each(work: Callable[[int], None], count: int, threads: int) -> None:
@@ -252,37 +287,40 @@ def _log_sum(
     values: Any,
     filled: Any,
     multiplicity: Any,
+    segment: Any,
     uniform: Any,
     rows: Any,
     coefficients: Any,
     out: Any,
 ) -> None:
     size = values.shape[2]
-    few = rows.shape[1] == _TERMS
+    few = rows.shape[2] == _TERMS
     value = np.empty(size)
     product = np.empty(size // 8)
     bits = product.view(np.uint64)
-    floor = np.empty(rows.shape[0], np.uint64)
-    padding = np.empty(rows.shape[0])
+    floor = np.empty(rows.shape[:2], np.uint64)
+    padding = np.empty(rows.shape[:2])
     for b in range(rows.shape[0]):
-        total = coefficients[b].sum()
-        # No value exceeds the sum of the coefficients, so 2^(7 e) bounds what seven can regain.
-        _, e = math.frexp(total)
-        floor[b] = 1 + 7 * max(e, 0)
-        padding[b] = math.log(total) if total > 0.0 else 0.0
+        for s in range(rows.shape[1]):
+            total = coefficients[b, s].sum()
+            # No value exceeds the sum of the coefficients: 2^(7 e) bounds what seven can regain.
+            _, e = math.frexp(total)
+            floor[b, s] = 1 + 7 * max(e, 0)
+            padding[b, s] = math.log(total) if total > 0.0 else 0.0
     for t in range(values.shape[0]):
+        s = segment[t]
         for b in range(rows.shape[0]):
             if uniform[t]:
                 if few:
-                    _multiply(values[t], rows[b], coefficients[b], product)
+                    _multiply(values[t], rows[b, s], coefficients[b, s], product)
                 else:
-                    _mix(values[t], rows[b], coefficients[b], value)
+                    _mix(values[t], rows[b, s], coefficients[b, s], value)
                     _multiply_buffered(value, product)
-                total, normal = _log_product(product, bits, floor[b])
+                total, normal = _log_product(product, bits, floor[b, s])
                 if normal:
-                    out[b] += multiplicity[t, 0] * (total - (size - filled[t]) * padding[b])
+                    out[b] += multiplicity[t, 0] * (total - (size - filled[t]) * padding[b, s])
                     continue
-            _mix(values[t], rows[b], coefficients[b], value)
+            _mix(values[t], rows[b, s], coefficients[b, s], value)
             out[b] += _log_each(value, multiplicity[t], filled[t])
 
 
@@ -291,6 +329,7 @@ def _log_sum_gradient(
     values: Any,
     filled: Any,
     multiplicity: Any,
+    segment: Any,
     rows: Any,
     coefficients: Any,
     out: Any,
@@ -298,14 +337,15 @@ def _log_sum_gradient(
 ) -> None:
     value = np.empty(values.shape[2])
     for t in range(values.shape[0]):
+        s = segment[t]
         for b in range(rows.shape[0]):
-            _mix(values[t], rows[b], coefficients[b], value)
+            _mix(values[t], rows[b, s], coefficients[b, s], value)
             out[b] += _log_each(value, multiplicity[t], filled[t])
             for i in range(filled[t]):
                 value[i] = multiplicity[t, i] / value[i]
-            for r in range(rows.shape[1]):
-                row = values[t, rows[b, r]]
+            for r in range(rows.shape[2]):
+                row = values[t, rows[b, s, r]]
                 total = 0.0
                 for i in range(filled[t]):
                     total += value[i] * row[i]
-                gradient[b, r] += total
+                gradient[b, s, r] += total
