@@ -91,6 +91,7 @@ def event_list(pointing, energy, lon, lat) -> Events:
     n = energy.size
     return Events(
         event_id=np.arange(n),
+        multiplicity=np.ones(n, dtype=np.int64),
         energy=energy,
         lon=lon,
         lat=lat,

@@ -183,6 +183,12 @@ class Grid:
         s = self.sky.cell(lon, lat)
         return np.where((e >= 0) & (s >= 0), e * self.sky.size + s, -1)
 
+    def centre(self, cell: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Energy (TeV), longitude and latitude (deg) of the centres of cells, by flat index."""
+        energy, sky = np.divmod(cell, self.sky.size)
+        lat, lon = np.divmod(sky, self.sky.shape[1])
+        return self.energy.centres[energy], self.sky.lon[lon], self.sky.lat[lat]
+
     def split(self, energy: int, sky: int) -> "Grid":
         """Return the grid with cells cut `energy` times in energy and `sky` x `sky` on the sky."""
         return Grid(self.energy.split(energy), self.sky.split(sky))

@@ -101,7 +101,7 @@ def read_events(study: Path, observation: str, output: Path) -> None:
     from skymix import pipeline
 
     events = pipeline.read_events(pipeline.load(study, [observation]), observation, output)
-    click.echo(f"{output}: {events.size} events, {events.livetime:.0f} s; cuts {events.cuts}")
+    click.echo(f"{output}: {events.number} events, {events.livetime:.0f} s; cuts {events.cuts}")
 
 
 @cli.command("tabulate-response")
@@ -126,7 +126,7 @@ def simulate_events(study: Path, observation: str, response: Path, output: Path)
 
     loaded = pipeline.load(study, [observation])
     events = pipeline.simulate_events(loaded, observation, response, output)
-    click.echo(f"{output}: {events.size} events, {events.livetime:.0f} s; cuts {events.cuts}")
+    click.echo(f"{output}: {events.number} events, {events.livetime:.0f} s; cuts {events.cuts}")
 
 
 @cli.command("marginalise-nuisance")

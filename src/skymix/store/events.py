@@ -1,4 +1,7 @@
-"""Event lists: reconstructed coordinates in the region frame, exposure, and truth if simulated."""
+"""Event lists: reconstructed coordinates in the region frame, exposure, and truth if simulated.
+
+A row is an event, or, where counts in cells were simulated, all events of a component in a cell.
+"""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,14 +14,17 @@ from skymix.store.base import array, scalar
 class Events:
     """Selected events of one observation.
 
+    A row of multiplicity n is n events of one component at the centre of a reconstructed cell.
     Longitudes and latitudes are offsets from the region's centre (rotated sky frame). Truth
-    columns hold -1 or NaN for recorded events and NaN for background, which has no true energy.
+    columns hold -1 or NaN for recorded events and NaN for background, which has no true energy, and
+    for counts.
     """
 
     schema_name: ClassVar[str] = "events"
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     event_id: IntArray = array("", ("event",), "i8")
+    multiplicity: IntArray = array("", ("event",), "i8")
     energy: FloatArray = array("TeV", ("event",))
     lon: FloatArray = array("deg", ("event",))
     lat: FloatArray = array("deg", ("event",))
@@ -38,5 +44,10 @@ class Events:
 
     @property
     def size(self) -> int:
-        """Number of events."""
+        """Number of rows."""
         return int(self.energy.size)
+
+    @property
+    def number(self) -> int:
+        """Number of events: each row counts as often as its multiplicity."""
+        return int(self.multiplicity.sum())

@@ -112,6 +112,19 @@ class Study(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _counts_are_binned(self) -> "Study":
+        if self.marginalisation.events == "binned":
+            return self
+        for name, observation in self.observations.items():
+            events = observation.events
+            if isinstance(events, SimulatedEvents) and events.form == "counts":
+                raise ValueError(
+                    f"observations.{name}.events.form: counts in cells cannot be taken unbinned;"
+                    " set marginalisation.events to binned, or simulate events"
+                )
+        return self
+
     def scans(self) -> list[tuple[str, str, "Scan[float]"]]:
         """(component, dotted field, scan) of every scanned parameter, in the order of the file."""
         return [

@@ -12,7 +12,9 @@ from skymix.study.quantities import Default, Energy, PositiveNumber, Section, Si
 MAX_CELLS = 1e9
 """Most cells of a grid: an array of them takes 8 GB."""
 MAX_EVENTS = 1e9
-"""Most events of a simulated component."""
+"""Most events of a simulated component, one by one."""
+MAX_COUNTS = 1e15
+"""Most events of a simulated component as counts: whole numbers that a float64 holds."""
 
 
 class Region(Section):
@@ -112,6 +114,13 @@ class SimulatedEvents(Section):
     """Events drawn from the components through the response."""
 
     kind: Literal["simulated"] = Field(description="Where the events come from.")
+    form: Literal["events", "counts"] = Field(
+        default="events",
+        description=(
+            "Photons one by one, or Poisson counts in reconstructed cells, whose cost does not grow"
+            " with their number; counts need binned marginalisation."
+        ),
+    )
     pointing: Position = Field(description="Direction of the telescope.")
     livetime: Time = Field(description="Observation time corrected for dead time.")
     counts: dict[str, PositiveNumber | Literal["model"] | Literal[0]] = Field(
@@ -128,13 +137,19 @@ class SimulatedEvents(Section):
         default=None, description="Seed of this observation; derived from the study's if absent."
     )
 
+    @property
+    def largest(self) -> float:
+        """Most events that a component may have."""
+        return MAX_EVENTS if self.form == "events" else MAX_COUNTS
+
     @model_validator(mode="after")
     def _not_too_many(self) -> "SimulatedEvents":
+        advice = "; lower it" + " or set 'form: counts'" * (self.form == "events")
         for component, number in self.counts.items():
-            if number != "model" and number > MAX_EVENTS:
+            if number != "model" and number > self.largest:
                 raise ValueError(
-                    f"counts.{component}: {number:g} events are more than the {MAX_EVENTS:.0e} that"
-                    " can be simulated; lower it"
+                    f"counts.{component}: {number:g} events are more than the {self.largest:.0e}"
+                    f" that can be simulated{advice}"
                 )
         return self
 

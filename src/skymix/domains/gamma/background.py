@@ -71,10 +71,9 @@ def rate(exposure: Exposure, energy: FloatArray, lon: FloatArray, lat: FloatArra
     return background_rate(exposure.response, energy, fov_lon, fov_lat) * exposure.ontime
 
 
-def expected_background(exposure: Exposure) -> float:
-    """Expected number of background events in the observed data space."""
-    counts = cell_counts(exposure, _ENERGY_POINTS, _SKY_POINTS) * exposure.coverage
-    return float(counts.sum())
+def expected_background(exposure: Exposure) -> FloatArray:
+    """Expected counts in the observed part of each reconstructed cell, (nenergy, nlat, nlon)."""
+    return cell_counts(exposure, _ENERGY_POINTS, _SKY_POINTS) * exposure.coverage
 
 
 def cell_counts(exposure: Exposure, energy_points: int, sky_points: int) -> FloatArray:

@@ -40,7 +40,8 @@ def data_of(events: Events, grid: Grid, binned: bool) -> Data:
     Raises
     ------
     DataError
-        If an event lies outside the grid: the list was selected for another study.
+        If an event lies outside the grid: the list was selected for another study; or if counts
+        in cells are wanted unbinned.
     """
     cell = grid.cell(events.energy, events.lon, events.lat)
     if np.any(cell < 0):
@@ -50,17 +51,14 @@ def data_of(events: Events, grid: Grid, binned: bool) -> Data:
             " make the event file again with this study"
         )
     if not binned:
+        if np.any(events.multiplicity != 1):
+            raise DataError(
+                f"observation {events.observation}: its rows are counts in cells, which have no"
+                " coordinates of their own; set marginalisation.events to binned"
+            )
         index = np.arange(events.size)
         ones = np.ones(events.size)
         return Data(events.energy, events.lon, events.lat, ones, cell, index)
-    occupied, datum, counts = np.unique(cell, return_inverse=True, return_counts=True)
-    energy, sky = np.divmod(occupied, grid.sky.size)
-    lat, lon = np.divmod(sky, grid.sky.shape[1])
-    return Data(
-        grid.energy.centres[energy],
-        grid.sky.lon[lon],
-        grid.sky.lat[lat],
-        counts.astype(np.float64),
-        occupied,
-        datum.astype(np.int64),
-    )
+    occupied, datum = np.unique(cell, return_inverse=True)
+    counts = np.bincount(datum, weights=events.multiplicity)
+    return Data(*grid.centre(occupied), counts, occupied, datum.astype(np.int64))

@@ -77,6 +77,7 @@ def read_events(
     unknown = np.full(count, np.nan)
     return Events(
         event_id=rows[keep].astype(np.int64),
+        multiplicity=np.ones(count, dtype=np.int64),
         energy=energy[keep],
         lon=lon[keep],
         lat=lat[keep],

@@ -1,13 +1,13 @@
 """A study's observation put together: grids, response, components, simulation, marginalisation."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from skymix.axes import FloatArray
+from skymix.axes import FloatArray, IntArray
 from skymix.domains.gamma.background import expected_background, marginalise_background
 from skymix.domains.gamma.components import build_source
 from skymix.domains.gamma.components.base import Source
@@ -18,6 +18,7 @@ from skymix.domains.gamma.grids import coverage, data_grid, true_grid
 from skymix.domains.gamma.marginalise import Rows, densities, marginalise
 from skymix.domains.gamma.simulate import (
     Photons,
+    counted,
     require_events,
     selected,
     simulate_background,
@@ -29,7 +30,7 @@ from skymix.store.marginals import Marginals
 from skymix.store.response import Response
 from skymix.study import AnyComponent, CosmicRays, Study
 from skymix.study.model import true_values
-from skymix.study.observation import MAX_EVENTS, SimulatedEvents
+from skymix.study.observation import SimulatedEvents
 
 
 def marginalise_component(
@@ -81,35 +82,30 @@ def simulate_observation(
     exposure = _exposure(study, pointing, settings.livetime, settings.livetime, response)
     streams = np.random.default_rng(seed).spawn(len(study.components) + 1)
     truth = true_values(study, observation)
-    parts, labels, expected, drawn = [], [], [], 0
+    parts: list[Photons] = []
+    labels: list[IntArray] = []
+    expected, drawn = [], 0
     for k, (name, component) in enumerate(study.components.items()):
-        wanted = settings.counts.get(name, "model")
         process = _process(name, component, truth, exposure, data_folder)
-        number = process.expected if wanted == "model" else float(wanted)
+        number = _wanted(settings, observation, name, process)
         expected.append(number)
         if number == 0:
             continue
-        if number > MAX_EVENTS:
-            raise StudyError(
-                f"observations.{observation}.events.counts.{name}: the model expects {number:.2g}"
-                f" events, more than the {MAX_EVENTS:.0e} that can be simulated; lower its"
-                " amplitude or the livetime, or give its counts"
-            )
-        if process.expected <= 0:
-            raise DataError(
-                f"component {name}: no counts are expected in observation {observation}, so"
-                f" {number:g} cannot be drawn; set its counts to 0 or widen the energies and the"
-                " region"
-            )
-        photons = process.draw(number / process.expected, streams[k])
-        drawn += photons.size
-        kept = photons.select(selected(photons, exposure, study.selection.offset_max))
+        scale = number / process.expected
+        if settings.form == "counts":
+            kept = counted(scale * process.cells, exposure.data, streams[k])
+            drawn += kept.number
+        else:
+            photons = process.draw(scale, streams[k])
+            drawn += photons.size
+            kept = photons.select(selected(photons, exposure, study.selection.offset_max))
         parts.append(kept)
         labels.append(np.full(kept.size, k))
     photons, component_of = _shuffled(parts, labels, streams[-1])
     require_events(photons.size, observation)
     return Events(
         event_id=np.arange(photons.size),
+        multiplicity=photons.multiplicity,
         energy=photons.energy,
         lon=photons.lon,
         lat=photons.lat,
@@ -122,19 +118,51 @@ def simulate_observation(
         pointing_lat=pointing[1],
         livetime=settings.livetime,
         ontime=settings.livetime,
-        cuts=json.dumps({"simulated": drawn, "outside the selection": drawn - photons.size}),
+        cuts=json.dumps({"simulated": drawn, "outside the selection": drawn - photons.number}),
         components=tuple(study.components),
         expected_counts=np.array(expected),
         truth=json.dumps(truth),
     )
 
 
+def _wanted(
+    settings: SimulatedEvents, observation: str, component: str, process: "_Process"
+) -> float:
+    """Expected number of selected events that the study asks of a component."""
+    wanted = settings.counts.get(component, "model")
+    number = process.expected if wanted == "model" else float(wanted)
+    if number > settings.largest:
+        raise StudyError(
+            f"observations.{observation}.events.counts.{component}: the model expects {number:.2g}"
+            f" events, more than the {settings.largest:.0e} that can be simulated; lower its"
+            " amplitude or the livetime, or give its counts"
+        )
+    if number > 0 and process.expected <= 0:
+        raise DataError(
+            f"component {component}: no counts are expected in observation {observation}, so"
+            f" {number:g} cannot be drawn; set its counts to 0 or widen the energies and the"
+            " region"
+        )
+    return number
+
+
 @dataclass(frozen=True)
 class _Process:
-    """How a component makes events: expected counts, and draws at a scale of its amplitude."""
+    """How a component makes events.
 
-    expected: float
+    Parameters
+    ----------
+    cells : expected number of selected events of each reconstructed cell, (nenergy, nlat, nlon)
+    draw : events at a scale of the component's amplitude, before selection
+    """
+
+    cells: FloatArray
     draw: Callable[[float, np.random.Generator], Photons]
+
+    @property
+    def expected(self) -> float:
+        """Expected number of selected events."""
+        return float(self.cells.sum())
 
 
 def _process(
@@ -147,13 +175,13 @@ def _process(
     if isinstance(component, CosmicRays):
         factor = component.normalisation
         return _Process(
-            expected_background(exposure) * factor,
+            factor * expected_background(exposure),
             lambda scale, rng: simulate_background(scale * factor, exposure, rng),
         )
     source = build_source(name, component, data_folder)
     values = {p.name: truth[p.name] for p in source.parameters}
     return _Process(
-        _expected_counts(source, values, exposure),
+        expected_cells(source, values, exposure),
         lambda scale, rng: simulate_source(source, values, scale, exposure, rng),
     )
 
@@ -178,22 +206,22 @@ def _exposure(
     )
 
 
-def _expected_counts(source: Source, values: dict[str, float], exposure: Exposure) -> float:
+def expected_cells(source: Source, values: Mapping[str, float], exposure: Exposure) -> FloatArray:
+    """Expected counts of a source in the observed part of each data cell, (nenergy, nlat, nlon)."""
     rows = Rows(source.parameters, {k: np.array([v]) for k, v in values.items()}, 1)
-    nothing = np.empty(0)
-    none = Data(nothing, nothing, nothing, nothing, np.empty(0, np.int64), np.empty(0, np.int64))
-    return float(densities(source, exposure, none, rows, True, 1e-6).expected[0])
+    grid = exposure.data
+    all_cells = np.arange(grid.energy.size * grid.sky.size)
+    data = Data(*grid.centre(all_cells), np.ones(all_cells.size), all_cells, all_cells)
+    # The tolerance is that of a scan, which binned data have no need of.
+    density = densities(source, exposure, data, rows, binned=True, tolerance=0.0).at_data[0]
+    return density.reshape(grid.shape) * grid.volume * exposure.coverage
 
 
 def _shuffled(
-    parts: list[Photons], labels: list[FloatArray], rng: np.random.Generator
-) -> tuple[Photons, np.ndarray]:
-    joined = Photons(
-        *(
-            np.concatenate([getattr(part, f) for part in parts] or [np.empty(0)])
-            for f in Photons.__dataclass_fields__
-        )
-    )
+    parts: list[Photons], labels: list[IntArray], rng: np.random.Generator
+) -> tuple[Photons, IntArray]:
+    """All photons in random order, and the number of the component of each."""
+    joined = Photons.joined(parts)
     order = rng.permutation(joined.size)
     component = np.concatenate(labels or [np.empty(0)])[order].astype(np.int64)
     return joined.select(order), component

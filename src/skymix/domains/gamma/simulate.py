@@ -4,7 +4,7 @@ Nothing of the marginalisation's quadrature is used to move an event: directions
 dispersion and PSF are drawn one by one (in vectors), so that fits of simulated events test it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,8 +24,12 @@ _SKY_SPLIT = 2
 
 @dataclass(frozen=True, eq=False)
 class Photons:
-    """Coordinates of simulated events, TeV and deg (region frame); truth is NaN for background."""
+    """Simulated events: multiplicities, and coordinates in TeV and deg (region frame).
 
+    Truth is NaN for background and for counts; only counts have multiplicities other than 1.
+    """
+
+    multiplicity: IntArray
     energy: FloatArray
     lon: FloatArray
     lat: FloatArray
@@ -37,10 +41,32 @@ class Photons:
         """Those events for which `keep` holds, or in its order."""
         return Photons(*(getattr(self, f)[keep] for f in self.__dataclass_fields__))
 
+    @classmethod
+    def at(cls, measured: Directions, true: Directions | None = None) -> "Photons":
+        """Single events with measured and true (energy, lon, lat), the latter known or not."""
+        ones = np.ones(measured[0].size, dtype=np.int64)
+        return cls(ones, *measured, *(true or 3 * (np.full(ones.size, np.nan),)))
+
+    @classmethod
+    def joined(cls, parts: Sequence["Photons"]) -> "Photons":
+        """Events of several lists, one after another."""
+        nothing = np.empty(0)
+        return cls(
+            *(
+                np.concatenate([getattr(part, f) for part in parts] or [nothing])
+                for f in cls.__dataclass_fields__
+            )
+        )
+
     @property
     def size(self) -> int:
-        """Number of events."""
+        """Number of rows."""
         return int(self.energy.size)
+
+    @property
+    def number(self) -> int:
+        """Number of events."""
+        return int(self.multiplicity.sum())
 
 
 def simulate_source(
@@ -75,9 +101,21 @@ def simulate_background(scale: float, exposure: Exposure, rng: np.random.Generat
     data = exposure.data.split(_ENERGY_SPLIT, _SKY_SPLIT)
     fine = replace(exposure, data=data, coverage=np.ones(data.sky.shape))
     counts = cell_counts(fine, 2, 1) * scale
-    energy, lon, lat = _draw_cells(counts, np.arange(data.energy.size), data, rng)
-    nothing = np.full(energy.size, np.nan)
-    return Photons(energy, lon, lat, nothing, nothing, nothing)
+    return Photons.at(_draw_cells(counts, np.arange(data.energy.size), data, rng))
+
+
+def counted(expected: FloatArray, data: Grid, rng: np.random.Generator) -> Photons:
+    """Poisson counts in cells: a row for each cell that holds events.
+
+    Parameters
+    ----------
+    expected : (nenergy, nlat, nlon) expected counts
+    data : reconstructed cells
+    rng : random stream
+    """
+    counts = rng.poisson(expected.ravel())
+    cell = np.flatnonzero(counts)
+    return replace(Photons.at(data.centre(cell)), multiplicity=counts[cell])
 
 
 def selected(photons: Photons, exposure: Exposure, offset_max: float) -> np.ndarray:
@@ -164,7 +202,7 @@ def _through_response(
     radius = sample_psf(response, drawn_node(), cell, rng)
     azimuth = 2 * np.pi * rng.random(radius.size)
     new_lon, new_lat = _moved(lon, lat, radius, azimuth)
-    return Photons(reconstructed, new_lon, new_lat, energy, lon, lat)
+    return Photons.at((reconstructed, new_lon, new_lat), (energy, lon, lat))
 
 
 def _moved(
