@@ -38,9 +38,11 @@ def predict_posterior(
     theta = _thinned_draws(posterior, mixture.names)
     membership, membership_sd = _membership(mixture, theta)
     datum = tables.event_datum
-    maps, spectra, band = _predictions(mixture, marginals, theta, events.size)
+    maps, spectra, band = _predictions(mixture, marginals, theta, events.number)
     counts = np.bincount(
-        grid.cell(events.energy, events.lon, events.lat), minlength=int(np.prod(grid.shape))
+        grid.cell(events.energy, events.lon, events.lat),
+        weights=events.multiplicity,
+        minlength=int(np.prod(grid.shape)),
     ).reshape(grid.shape)
     ranks, n_live = insertion_ranks(posterior)
     return Diagnostics(
@@ -49,6 +51,7 @@ def predict_posterior(
         membership=membership[datum],
         membership_sd=membership_sd[datum],
         event_id=events.event_id,
+        event_multiplicity=events.multiplicity,
         event_observation=tables.event_observation,
         event_energy=events.energy,
         event_lon=events.lon,
@@ -56,8 +59,8 @@ def predict_posterior(
         energy_edges=grid.energy.edges,
         lon_edges=grid.sky.lon_edges,
         lat_edges=grid.sky.lat_edges,
-        counts_map=counts.sum(axis=0).astype(np.float64),
-        counts_spectrum=counts.sum(axis=(1, 2)).astype(np.float64),
+        counts_map=counts.sum(axis=0),
+        counts_spectrum=counts.sum(axis=(1, 2)),
         predicted_map=maps,
         predicted_spectrum=spectra,
         predicted_spectrum_band=band,

@@ -107,7 +107,7 @@ def observation_rows(report: ReportInput) -> list[dict[str, Any]]:
                 if isinstance(response, RecordedResponse)
                 else "parametric telescope",
                 "livetime": duration(events[name].livetime),
-                "events": events[name].size,
+                "events": events[name].number,
                 "pointing": _pointing(events[name]),
                 "cuts": _cuts(events[name].cuts),
             }

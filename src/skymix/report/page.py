@@ -89,9 +89,9 @@ def _fit_section(
         tables.write_table(table, output / folder / f"{name}.ecsv")
     return {
         "name": fit.name,
-        "observations": [(events.observation, events.size) for events in fit.events],
+        "observations": [(events.observation, events.number) for events in fit.events],
         "simulated": fit.simulated,
-        "events": sum(events.size for events in fit.events),
+        "events": sum(events.number for events in fit.events),
         "run": run,
         "parameters": [sections.quantity_row(q) for q in parameters],
         "leaves": sections.leaf_rows(fit, weights, true_leaf),

@@ -121,7 +121,8 @@ def _spectrum(fit: Fit, styles: Mapping[str, LeafStyle]) -> Iterator[Drawn]:
 def _membership(
     fit: Fit, true_leaf: IntArray | None, styles: Mapping[str, LeafStyle]
 ) -> Iterator[Drawn]:
-    membership = fit.diagnostics.membership
+    d = fit.diagnostics
+    membership, number = d.membership, d.event_multiplicity
     caption = "Membership probability of each component over all events (posterior mean)."
     if true_leaf is not None:
         caption += (
@@ -130,14 +131,14 @@ def _membership(
         )
     yield (
         "membership",
-        membership_figure(membership, true_leaf, styles),
+        membership_figure(membership, number, true_leaf, styles),
         "Histograms of the membership probabilities",
         caption,
     )
     if true_leaf is not None:
         yield (
             "membership_calibration",
-            calibration_figure(membership, true_leaf, styles),
+            calibration_figure(membership, number, true_leaf, styles),
             "True fraction against membership probability",
             "Events in groups of equal size by membership probability: the fraction that truly"
             " comes from the component against the mean probability. Points of honest"

@@ -167,17 +167,17 @@ def leaf_rows(
     by_name = {w.name.removeprefix(WEIGHT): w for w in weights}
     rows = []
     for k, leaf in enumerate(d.leaves):
-        p = d.membership[:, k]
+        p, n = d.membership[:, k], d.event_multiplicity
         row: dict[str, Any] = {
             "name": leaf,
             # An event belongs or not: its variance is p(1 - p), added up over the events.
-            "membership": round_to_error(float(p.sum()), math.sqrt(float((p * (1 - p)).sum()))),
-            "true_events": None if true_leaf is None else int(np.count_nonzero(true_leaf == k)),
+            "membership": round_to_error(float(n @ p), math.sqrt(float(n @ (p * (1 - p))))),
+            "true_events": None if true_leaf is None else int(n[true_leaf == k].sum()),
         }
         if leaf in by_name:
-            s, n = by_name[leaf].summary, d.event_id.size
+            s, total = by_name[leaf].summary, int(n.sum())
             row["weight"] = quantity_row(by_name[leaf])
-            row["events"] = round_to_error(n * s.median, n * s.plus, n * s.minus)
+            row["events"] = round_to_error(total * s.median, total * s.plus, total * s.minus)
         rows.append(row)
     return rows
 

@@ -91,6 +91,7 @@ def membership_table(fit: Fit, true_leaf: IntArray | None) -> Table:
     observations = np.array(d.observations)[d.event_observation]
     table["observation"] = Column(observations, description="Observation")
     table["event_id"] = Column(d.event_id, description="Event number in its observation")
+    table["multiplicity"] = Column(d.event_multiplicity, description="Number of events of the row")
     for name, values, unit, text in _coordinates(fit):
         table[name] = Column(values, unit=unit, description=text)
     for k, leaf in enumerate(d.leaves):

@@ -16,13 +16,14 @@ class Diagnostics:
     """
 
     schema_name: ClassVar[str] = "diagnostics"
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     leaves: tuple[str, ...] = scalar()
     observations: tuple[str, ...] = scalar()
     membership: FloatArray = array("", ("event", "leaf"))  # posterior mean probability
     membership_sd: FloatArray = array("", ("event", "leaf"))
     event_id: IntArray = array("", ("event",), "i8")
+    event_multiplicity: IntArray = array("", ("event",), "i8")  # above 1 for counts in cells
     event_observation: IntArray = array("", ("event",), "i8")
     event_energy: FloatArray = array("TeV", ("event",))
     event_lon: FloatArray = array("deg", ("event",))

@@ -45,6 +45,7 @@ def fit():
     nothing = np.full(N, np.nan)
     events = Events(
         event_id=np.arange(N),
+        multiplicity=np.ones(N, dtype=np.int64),
         energy=rng.uniform(1, 4, N),
         lon=rng.uniform(-1, 1, N),
         lat=rng.uniform(-1, 1, N),

@@ -108,6 +108,7 @@ def fit(name: str, seed: int = 0, simulated: bool = True, n: int = 600, **errors
         membership=membership,
         membership_sd=0.15 * np.sqrt(membership * (1 - membership)),
         event_id=events.event_id,
+        event_multiplicity=events.multiplicity,
         event_observation=np.zeros(n, np.int64),
         event_energy=events.energy,
         event_lon=events.lon,
@@ -156,6 +157,7 @@ def _events(name, rng, true_leaf, cells, simulated) -> Events:
     nan = np.full(n, np.nan)
     return Events(
         event_id=np.arange(1, n + 1),
+        multiplicity=np.ones(n, dtype=np.int64),
         energy=energy,
         lon=lon,
         lat=lat,

@@ -112,7 +112,7 @@ def test_flipped_bit_anywhere(path, bit):
 
 
 def test_other_schema(path):
-    refused(path, "holds 'events' version 1, expected 'marginals' version 1", Marginals)
+    refused(path, "holds 'events' version 2, expected 'marginals' version 1", Marginals)
 
 
 @pytest.mark.parametrize(("name", "value"), [("schema_version", 99), ("schema_name", "stars")])

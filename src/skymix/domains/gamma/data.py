@@ -60,5 +60,5 @@ def data_of(events: Events, grid: Grid, binned: bool) -> Data:
         ones = np.ones(events.size)
         return Data(events.energy, events.lon, events.lat, ones, cell, index)
     occupied, datum = np.unique(cell, return_inverse=True)
-    counts = np.bincount(datum, weights=events.multiplicity)
+    counts = np.bincount(datum, weights=events.multiplicity).astype(np.float64)
     return Data(*grid.centre(occupied), counts, occupied, datum.astype(np.int64))

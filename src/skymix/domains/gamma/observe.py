@@ -214,7 +214,7 @@ def expected_cells(source: Source, values: Mapping[str, float], exposure: Exposu
     data = Data(*grid.centre(all_cells), np.ones(all_cells.size), all_cells, all_cells)
     # The tolerance is that of a scan, which binned data have no need of.
     density = densities(source, exposure, data, rows, binned=True, tolerance=0.0).at_data[0]
-    return density.reshape(grid.shape) * grid.volume * exposure.coverage
+    return np.asarray(density.reshape(grid.shape) * grid.volume * exposure.coverage)
 
 
 def _shuffled(
@@ -223,5 +223,5 @@ def _shuffled(
     """All photons in random order, and the number of the component of each."""
     joined = Photons.joined(parts)
     order = rng.permutation(joined.size)
-    component = np.concatenate(labels or [np.empty(0)])[order].astype(np.int64)
+    component = np.concatenate(labels or [np.empty(0, np.int64)])[order]
     return joined.select(order), component

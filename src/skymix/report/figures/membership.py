@@ -15,13 +15,17 @@ _FEWEST = 10  # events in a point of the comparison with the truth
 
 
 def membership_figure(
-    membership: FloatArray, true_leaf: IntArray | None, styles: Mapping[str, LeafStyle]
+    membership: FloatArray,
+    multiplicity: IntArray,
+    true_leaf: IntArray | None,
+    styles: Mapping[str, LeafStyle],
 ) -> Figure:
     """Histogram of the probability of each leaf over the events, and by true leaf if known.
 
     Parameters
     ----------
     membership : (event, leaf)
+    multiplicity : (event,) number of events of each row
     true_leaf : (event,) index of the true leaf, or None
     """
     n = len(styles)
@@ -33,10 +37,11 @@ def membership_figure(
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     for k, (axes, (leaf, style)) in enumerate(zip(grid, styles.items(), strict=False)):
         colour = "0.82" if true_leaf is not None else style.colour
-        axes.hist(membership[:, k], _BINS, color=colour, label="all events")
+        axes.hist(membership[:, k], _BINS, weights=multiplicity, color=colour, label="all events")
         if true_leaf is not None:
             for j, (other, drawn) in enumerate(styles.items()):
-                counts, _ = np.histogram(membership[true_leaf == j, k], _BINS)
+                own = true_leaf == j
+                counts, _ = np.histogram(membership[own, k], _BINS, weights=multiplicity[own])
                 axes.stairs(
                     counts, _BINS, color=drawn.colour, label=_name(other),
                     linewidth=1.9 if j == k else 0.8, zorder=3 if j == k else 2,
@@ -46,7 +51,7 @@ def membership_figure(
         axes.tick_params(labelbottom=True)
         if k % columns == 0:
             axes.set_ylabel("Events per bin of 0.05")
-    grid[0].set(yscale="log", xlim=(0, 1), ylim=(0.6, 1.6 * len(membership)), xticks=[0, 0.5, 1])
+    grid[0].set(yscale="log", xlim=(0, 1), ylim=(0.6, 1.6 * multiplicity.sum()), xticks=[0, 0.5, 1])
     grid[0].set_xticklabels(["0", "0.5", "1"])
     for axes in grid[n:]:
         axes.set_visible(False)
@@ -62,7 +67,10 @@ def membership_figure(
 
 
 def calibration_figure(
-    membership: FloatArray, true_leaf: IntArray, styles: Mapping[str, LeafStyle]
+    membership: FloatArray,
+    multiplicity: IntArray,
+    true_leaf: IntArray,
+    styles: Mapping[str, LeafStyle],
 ) -> Figure:
     """Fraction of events that truly belong to a leaf against their mean membership probability.
 
@@ -71,13 +79,16 @@ def calibration_figure(
     Parameters
     ----------
     membership : (event, leaf)
+    multiplicity : (event,) number of events of each row
     true_leaf : (event,) index of the true leaf
     """
     figure = Figure(figsize=(COLUMN, 3.3))
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.8)
     for k, (leaf, style) in enumerate(styles.items()):
-        mean, fraction, low, high = calibration_points(membership[:, k], true_leaf == k)
+        mean, fraction, low, high = calibration_points(
+            membership[:, k], multiplicity, true_leaf == k
+        )
         axes.errorbar(
             mean, fraction, yerr=[fraction - low, high - fraction], fmt=style.marker,
             color=style.colour, markersize=3.6, elinewidth=0.8, label=_name(leaf),
@@ -95,21 +106,27 @@ def calibration_figure(
 
 
 def calibration_points(
-    probability: FloatArray, belongs: FloatArray
+    probability: FloatArray, multiplicity: IntArray, belongs: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Mean probability, true fraction and its 68 % interval, in up to ten groups of equal size.
+
+    Rows are not divided, so that groups are of equal size as far as their multiplicities allow.
 
     Parameters
     ----------
     probability : (event,) membership probability of one leaf
+    multiplicity : (event,) number of events of each row
     belongs : (event,) bool, whether the event is truly of this leaf
     """
     order = np.argsort(probability, kind="stable")
-    groups = np.array_split(order, int(np.clip(order.size // _FEWEST, 1, 10)))
-    mean = np.array([probability[g].mean() for g in groups])
-    hits = np.array([np.count_nonzero(belongs[g]) for g in groups], dtype=np.float64)
-    size = np.array([g.size for g in groups], dtype=np.float64)
-    fraction = hits / size
+    number, p = multiplicity[order], probability[order]
+    before = np.cumsum(number) - number
+    group = before * int(np.clip(number.sum() // _FEWEST, 1, 10)) // number.sum()
+    size, total, hits = (
+        np.add.reduceat(values, np.flatnonzero(np.diff(group, prepend=-1))).astype(np.float64)
+        for values in (number, number * p, number * belongs[order])
+    )
+    mean, fraction = total / size, hits / size
     low = special.betaincinv(hits + 1, size - hits + 1, 0.16)
     high = special.betaincinv(hits + 1, size - hits + 1, 0.84)
     # At 0 and 1 the interval of equal tails leaves out the fraction itself.
