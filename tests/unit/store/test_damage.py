@@ -119,14 +119,14 @@ def test_other_schema(path):
 def test_other_version(path, name, value):
     with h5py.File(path, "a") as file:
         file.attrs[name] = value
-    text = refused(path, "expected 'events' version 1; delete it and run again")
+    text = refused(path, "expected 'events' version 2; delete it and run again")
     assert str(value) in text
 
 
 def test_hdf5_of_someone_else(tmp_path):
     with h5py.File(tmp_path / "p.h5", "w") as file:
         file["energy"] = np.ones(3)
-    refused(tmp_path / "p.h5", "holds 'None' version None, expected 'events' version 1")
+    refused(tmp_path / "p.h5", "holds 'None' version None, expected 'events' version 2")
 
 
 @pytest.mark.parametrize("change", ["attribute", "value", "deleted", "added", "unit"])

@@ -9,7 +9,7 @@ import numpy as np
 from skymix.axes import FloatArray
 from skymix.domains.gamma.data import Data
 from skymix.domains.gamma.exposure import Exposure
-from skymix.domains.gamma.irf_background import background_rate
+from skymix.domains.gamma.irf_background import background_cube, background_rate
 from skymix.errors import DataError
 from skymix.store.marginals import Marginals
 
@@ -95,7 +95,9 @@ def cell_counts(exposure: Exposure, energy_points: int, sky_points: int) -> Floa
             lon = lon_edges[:-1] + np.diff(lon_edges) * tx
             mesh_lat, mesh_lon = np.meshgrid(lat, lon, indexing="ij")
             area = weight_x * weight_y * grid.sky.solid_angle
-            at = rate(exposure, energy[..., None, None], mesh_lon[None, None], mesh_lat[None, None])
+            fov = exposure.frame.field_of_view(exposure.pointing, mesh_lon, mesh_lat)
+            at = background_cube(exposure.response, energy.ravel(), *fov)
+            at = at.reshape(*energy.shape, *mesh_lon.shape) * exposure.ontime
             counts += np.einsum("ep,epij->eij", energy_weight, at) * area
     return counts
 

@@ -5,7 +5,7 @@ The rate is per reconstructed energy and solid angle.
 
 import numpy as np
 
-from skymix.axes import FloatArray
+from skymix.axes import FloatArray, IntArray
 from skymix.domains.gamma.irf_types import Axis, Background, RadialBackground
 from skymix.domains.gamma.tabulate import linear_weights
 from skymix.store.response import Response
@@ -84,22 +84,40 @@ def background_rate(
     """
     energy, fov_lon, fov_lat = np.broadcast_arrays(energy, fov_lon, fov_lat)
     e, f, in_energy = _cells(np.log(response.background_energy), np.log(energy))
+    low, high = (_in_field(response, k, fov_lon, fov_lat) for k in (e, e + 1))
+    return np.where(in_energy, _between(low, high, f), 0.0)
+
+
+def background_cube(
+    response: Response, energy: FloatArray, fov_lon: FloatArray, fov_lat: FloatArray
+) -> FloatArray:
+    """`background_rate` at all energies (n,) in all directions (...), (n, ...)."""
+    e, f, in_energy = _cells(np.log(response.background_energy), np.log(energy))
+    nodes = (response.background_energy.size, *(1,) * fov_lon.ndim)
+    rate = _in_field(response, np.arange(nodes[0]).reshape(nodes), fov_lon, fov_lat)
+    column = (-1, *nodes[1:])
+    between = _between(rate[e], rate[e + 1], f.reshape(column))
+    return np.where(in_energy.reshape(column), between, 0.0)
+
+
+def _in_field(
+    response: Response, node: IntArray, fov_lon: FloatArray, fov_lat: FloatArray
+) -> FloatArray:
+    """Rate at energy nodes, bilinear in the field of view, zero outside; broadcasts."""
     i, x, in_lon = _cells(response.background_fov_lon, fov_lon)
     j, y, in_lat = _cells(response.background_fov_lat, fov_lat)
     table = response.background
+    rate = (1 - x) * ((1 - y) * table[node, i, j] + y * table[node, i, j + 1])
+    rate += x * ((1 - y) * table[node, i + 1, j] + y * table[node, i + 1, j + 1])
+    return np.where(in_lon & in_lat, rate, 0.0)
 
-    def at(k: np.ndarray) -> FloatArray:
-        return np.asarray(
-            (1 - x) * ((1 - y) * table[k, i, j] + y * table[k, i, j + 1])
-            + x * ((1 - y) * table[k, i + 1, j] + y * table[k, i + 1, j + 1])
-        )
 
-    low, high = at(e), at(e + 1)
+def _between(low: FloatArray, high: FloatArray, fraction: FloatArray) -> FloatArray:
+    """Power law between two energy nodes; linear in ln E where one of the rates is zero."""
     positive = (low > 0) & (high > 0)
     log_low, log_high = (np.log(np.where(positive, v, 1.0)) for v in (low, high))
-    power = np.exp((1 - f) * log_low + f * log_high)
-    rate = np.where(positive, power, (1 - f) * low + f * high)
-    return np.where(in_energy & in_lon & in_lat, rate, 0.0)
+    power = np.exp((1 - fraction) * log_low + fraction * log_high)
+    return np.where(positive, power, (1 - fraction) * low + fraction * high)
 
 
 def _cells(nodes: FloatArray, at: FloatArray) -> tuple[np.ndarray, FloatArray, np.ndarray]:
