@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from skymix.store.marginals import Marginals
 from skymix.store.response import Response
 from skymix.study import AnyComponent, CosmicRays, Study
 from skymix.study.model import true_values
-from skymix.study.observation import SimulatedEvents
+from skymix.study.observation import Grids, Region, Selection, SimulatedEvents
 
 
 def marginalise_component(
@@ -193,16 +194,32 @@ def _exposure(
     ontime: float,
     response: Response,
 ) -> Exposure:
-    data = data_grid(study.grids, study.region)
+    return _made_exposure(
+        study.region, study.grids, study.selection, pointing, livetime, ontime, response
+    )
+
+
+@lru_cache(maxsize=1)
+def _made_exposure(
+    region: Region,
+    grids: Grids,
+    selection: Selection,
+    pointing: tuple[float, float],
+    livetime: float,
+    ontime: float,
+    response: Response,
+) -> Exposure:
+    """Exposure of an observation, whose tables the components share in one process."""
+    data = data_grid(grids, region)
     return make_exposure(
         pointing,
         livetime,
         ontime,
         response,
-        RegionFrame(study.region.centre),
-        true_grid(study.grids, study.region),
+        RegionFrame(region.centre),
+        true_grid(grids, region),
         data,
-        coverage(data.sky, pointing, study.selection.offset_max),
+        coverage(data.sky, pointing, selection.offset_max),
     )
 
 

@@ -143,7 +143,7 @@ def _draw_term(
         return _joined(drawn)
     accepted = np.repeat(exposure.acceptance(shape.lon, shape.lat), _ENERGY_SPLIT, axis=-1)
     counts = (shape.weight[:, None] * accepted * spectrum).T
-    e, p = np.divmod(_poisson_cells(counts, rng), shape.lon.size)
+    e, p = _poisson_cells(counts, rng)
     return _energy_in(grid, e, rng), shape.lon[p], shape.lat[p]
 
 
@@ -160,7 +160,7 @@ def _draw_cells(
     counts : (n, ...) with the sky's cells last
     energies : (n,) energy cell of each row
     """
-    row, s = np.divmod(_poisson_cells(counts, rng), grid.sky.size)
+    row, s = _poisson_cells(counts.reshape(energies.size, -1), rng)
     i, j = np.divmod(s, grid.sky.shape[1])
     lon_edges, lat_edges = grid.sky.lon_edges, np.radians(grid.sky.lat_edges)
     lon = lon_edges[j] + (lon_edges[j + 1] - lon_edges[j]) * rng.random(j.size)
@@ -169,13 +169,17 @@ def _draw_cells(
     return _energy_in(grid, energies[row], rng), lon, lat
 
 
-def _poisson_cells(counts: FloatArray, rng: np.random.Generator) -> IntArray:
-    """Flat cell index of each of a Poisson number of events."""
-    cumulative = np.cumsum(counts.ravel())
-    n = int(rng.poisson(cumulative[-1]))
-    found: IntArray = np.searchsorted(cumulative, rng.random(n) * cumulative[-1], side="right")
-    last: IntArray = np.minimum(found, counts.size - 1)
-    return last
+def _poisson_cells(counts: FloatArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """Row and column of each of a Poisson number of events, row after row."""
+    cumulative = np.cumsum(counts, axis=1)
+    numbers = rng.poisson(cumulative[:, -1])
+    # A row at a time fits in the cache.
+    columns = [
+        np.searchsorted(row, rng.random(n) * row[-1], side="right")
+        for row, n in zip(cumulative, numbers, strict=True)
+    ]
+    column: IntArray = np.minimum(np.concatenate(columns), counts.shape[1] - 1)
+    return np.repeat(np.arange(numbers.size), numbers), column
 
 
 def _energy_in(grid: Grid, cell: IntArray, rng: np.random.Generator) -> FloatArray:
