@@ -12,6 +12,7 @@ if not workflow.configfiles:
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/inputs.smk"
 
 
 validate(config, "config/schema.json", set_default=False)
@@ -21,6 +22,7 @@ include: "workflow/rules/study.smk"
 include: "workflow/rules/events.smk"
 include: "workflow/rules/response.smk"
 include: "workflow/rules/marginals.smk"
+include: "workflow/rules/bundles.smk"
 include: "workflow/rules/likelihood.smk"
 include: "workflow/rules/posterior.smk"
 include: "workflow/rules/diagnostics.smk"

@@ -1,8 +1,11 @@
 """Batch Bayesian mixture inference for astronomy."""
 
+from functools import cache
+
 __version__ = "0.1.0"
 
 
+@cache
 def git_commit() -> str:
     """Commit of the checkout that this package runs from, empty if it is not one."""
     import subprocess

@@ -29,6 +29,16 @@ _EVENTS = _path("--events", help="Event file of the observation.")
 _RESPONSE = _path("--response", help="Response table of the observation.")
 
 
+def _chunk(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Any:
+    """Both numbers of a part K/N."""
+    if value is None:
+        return None
+    number, _, total = value.partition("/")
+    if not (number.isdecimal() and total.isdecimal() and 1 <= int(number) <= int(total)):
+        raise click.BadParameter(f"'{value}' is not K/N with 1 <= K <= N, such as 2/5")
+    return int(number), int(total)
+
+
 class _Group(click.Group):
     """Commands in the order of an analysis."""
 
@@ -78,17 +88,16 @@ def schema() -> None:
 
 
 @cli.command("freeze-study", hidden=True)
-@click.option("--json", "text", required=True, help="The study as JSON.")
 @_OUTPUT
-def freeze_study(text: str, output: Path) -> None:
-    """Write the study that a workflow runs with."""
+def freeze_study(output: Path) -> None:
+    """Write the study that a workflow runs with, given as JSON on stdin."""
     from skymix import pipeline
     from skymix.errors import StudyError
 
     try:
-        settings = json.loads(text)
+        settings = json.load(sys.stdin)
     except json.JSONDecodeError as error:
-        raise StudyError(f"--json: not JSON ({error}); give the study as JSON") from None
+        raise StudyError(f"standard input: not JSON ({error}); give the study as JSON") from None
     pipeline.freeze_study(settings, output)
 
 
@@ -135,15 +144,51 @@ def simulate_events(study: Path, observation: str, response: Path, output: Path)
 @click.argument("component")
 @_EVENTS
 @_RESPONSE
+@click.option("--chunk", callback=_chunk, help="Part K of N of the events, as K/N; else all.")
 @_OUTPUT
 def marginalise_nuisance(
-    study: Path, observation: str, component: str, events: Path, response: Path, output: Path
+    study: Path,
+    observation: str,
+    component: str,
+    events: Path,
+    response: Path,
+    chunk: tuple[int, int] | None,
+    output: Path,
 ) -> None:
     """Marginalise true energy and direction of a component at every event."""
     from skymix import pipeline
 
     loaded = pipeline.load(study, [observation], [component])
-    pipeline.marginalise_nuisance(loaded, observation, component, events, response, output)
+    pipeline.marginalise_nuisance(loaded, observation, component, events, response, output, chunk)
+
+
+@cli.command("join-marginals")
+@_STUDY
+@_OBSERVATION
+@click.argument("component")
+@click.argument("chunks", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_OUTPUT
+def join_marginals(
+    study: Path, observation: str, component: str, chunks: tuple[Path, ...], output: Path
+) -> None:
+    """Join the marginals of the chunks of an observation."""
+    from skymix import pipeline
+
+    loaded = pipeline.load(study, [observation], [component])
+    pipeline.join_marginals(loaded, component, chunks, output)
+
+
+@cli.command("marginalise-bundle")
+@_STUDY
+@click.argument("observations", nargs=-1, required=True)
+@_OUTPUT
+def marginalise_bundle(study: Path, observations: tuple[str, ...], output: Path) -> None:
+    """Make responses, events and marginals of several observations, but those that are there."""
+    from skymix import fan_out, pipeline
+
+    loaded = pipeline.load(study, observations)
+    made = fan_out.marginalise_bundle(loaded, observations, output)
+    click.echo(f"{output}: {len(observations)} observations, {made} files made")
 
 
 @cli.command("gather-marginals")

@@ -1,5 +1,6 @@
 """The command line itself: quick help, usage errors, one sentence for a mistake."""
 
+import io
 import json
 import signal
 import subprocess
@@ -120,15 +121,16 @@ def test_mistake_is_one_sentence_and_exit_code_1(monkeypatch, capsys, tmp_path):
 
 def test_json_that_is_none(monkeypatch, capsys, tmp_path):
     output = tmp_path / "study.yaml"
-    assert run_main(monkeypatch, "freeze-study", "--json", "{name", "-o", str(output)) == 1
-    assert "skymix: error: --json: not JSON (" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.StringIO("{name"))
+    assert run_main(monkeypatch, "freeze-study", "-o", str(output)) == 1
+    assert "skymix: error: standard input: not JSON (" in capsys.readouterr().err
     assert not output.exists()
 
 
 def test_frozen_study_is_the_study(tmp_path, study):
     output = tmp_path / "frozen.yaml"
-    arguments = ["freeze-study", "--json", json.dumps(DEFAULT_STUDY), "-o", str(output)]
-    done = CliRunner().invoke(cli.cli, arguments)
+    arguments = ["freeze-study", "-o", str(output)]
+    done = CliRunner().invoke(cli.cli, arguments, input=json.dumps(DEFAULT_STUDY))
     assert done.exit_code == 0
     assert CliRunner().invoke(cli.cli, ["validate", str(output)]).exit_code == 0
 

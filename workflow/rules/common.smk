@@ -1,30 +1,46 @@
 # The study, and what the rules ask of it.
 
+import functools
+import hashlib
 import json
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from skymix.errors import StudyError
+from skymix.errors import SkymixError
 from skymix.study.files import component_tables, event_file, response_file
+from skymix.study.jobs import bundles, chunks
 from skymix.study.load import read_mapping, study_from_mapping
-from skymix.study.stages import observation_of_key, response_key, stage_settings
+from skymix.study.stages import response_key, stage_settings
 
 try:
     for path in workflow.configfiles:
         read_mapping(path)  # snakemake overlooks a key that is given twice
-    STUDY = study_from_mapping(config)
-except StudyError as error:
+    STUDY = study_from_mapping(config, Path(workflow.configfiles[-1]).parent)
+    BUNDLES = bundles(STUDY)
+except SkymixError as error:
     raise WorkflowError(str(error)) from None
 
 # Jobs find the `skymix` that was installed beside this snakemake.
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+FOLDER = Path(sys.executable).parent
+SKYMIX = str(FOLDER / "skymix")
+shell.prefix(f"export PATH={shlex.quote(str(FOLDER))}:$PATH; ")
 
-RECORDED = [name for name in STUDY.observations if event_file(STUDY, name)]
-SIMULATED = [name for name in STUDY.observations if name not in RECORDED]
+# A bundle is one job; every other observation has jobs of its own.
+BUNDLE_OF = {name: bundle for bundle, names in BUNDLES.items() for name in names}
+ALONE = [name for name in STUDY.observations if name not in BUNDLE_OF]
+RECORDED = [name for name in ALONE if event_file(STUDY, name)]
+SIMULATED = [name for name in ALONE if name not in RECORDED]
+CHUNKS = {name: chunks(STUDY, name) for name in ALONE}
+CHUNKED = [name for name in ALONE if CHUNKS[name] > 1]
+KEYS = {name: response_key(STUDY, name) for name in STUDY.observations}
+USERS = {}  # observations by the response table that they share
+for name, key in KEYS.items():
+    USERS.setdefault(key, []).append(name)
 
 
 def one_of(names):
@@ -32,29 +48,11 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+@functools.cache
 def settings(stage, **names):
-    """Settings that shape a stage's product; a job reruns when they change."""
-    return json.dumps(stage_settings(STUDY, stage, **names))
-
-
-FROZEN = settings("report")
-
-
-def response_table(wildcards):
-    """Response of an observation."""
-    key = response_key(STUDY, wildcards.observation)
-    return f"results/{wildcards.study}/response/{key}.h5"
-
-
-def marginals_of(wildcards):
-    """Marginals of every component for the observation that is fitted."""
-    folder = f"results/{wildcards.study}/marginals/{wildcards.fit}"
-    return [f"{folder}/{component}.h5" for component in STUDY.tree.leaves()]
-
-
-def irf_of(wildcards):
-    """Recorded response behind a response table; none for the parametric telescope."""
-    return response_file(STUDY, observation_of_key(STUDY, wildcards.key)) or []
+    """Checksum of the settings that shape a stage's product; a job reruns when it changes."""
+    text = json.dumps(stage_settings(STUDY, stage, **names), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def growing(amount):
@@ -64,7 +62,8 @@ def growing(amount):
 
 wildcard_constraints:
     study=re.escape(STUDY.name),
-    observation=one_of(STUDY.observations),
-    fit=one_of(STUDY.observations),
+    fit="[^/]+",
+    observation=one_of(ALONE),
+    bundle=one_of(BUNDLES),
     component=one_of(STUDY.components),
     key="[^/]+",

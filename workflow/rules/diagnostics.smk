@@ -1,7 +1,6 @@
 rule predict_posterior:
     input:
-        events="results/{study}/events/{fit}.h5",
-        marginals=marginals_of,
+        ready=lambda wildcards: ready(wildcards.fit),
         likelihood="results/{study}/fits/{fit}/likelihood.h5",
         posterior="results/{study}/fits/{fit}/posterior.nc",
     output:
@@ -18,13 +17,15 @@ rule predict_posterior:
         runtime=growing(30),
     params:
         study="results/{study}/study.yaml",
-        marginals=lambda wildcards, input: [
-            f"--marginals {path}" for path in input.marginals
+        events="results/{study}/events/{fit}.h5",
+        marginals=lambda wildcards: [
+            f"--marginals results/{wildcards.study}/marginals/{wildcards.fit}/{leaf}.h5"
+            for leaf in STUDY.tree.leaves()
         ],
         settings=settings("diagnostics"),
     message:
         "Predicting the data of {wildcards.fit}"
     shell:
-        "skymix predict-posterior {params.study} --events {input.events}"
+        "skymix predict-posterior {params.study} --events {params.events}"
         " --likelihood {input.likelihood} --posterior {input.posterior}"
         " {params.marginals} -o {output} > {log} 2>&1"

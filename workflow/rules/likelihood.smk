@@ -1,7 +1,6 @@
 rule gather_marginals:
     input:
-        events="results/{study}/events/{fit}.h5",
-        marginals=marginals_of,
+        ready=lambda wildcards: ready(wildcards.fit),
     output:
         "results/{study}/fits/{fit}/likelihood.h5",
     log:
@@ -16,10 +15,11 @@ rule gather_marginals:
         runtime=growing(30),
     params:
         study="results/{study}/study.yaml",
+        events="results/{study}/events/{fit}.h5",
         folder="results/{study}/marginals",
         settings=settings("likelihood"),
     message:
         "Gathering the marginals of {wildcards.fit}"
     shell:
-        "skymix gather-marginals {params.study} {wildcards.fit} --events {input.events}"
+        "skymix gather-marginals {params.study} {wildcards.fit} --events {params.events}"
         " --marginals-folder {params.folder} -o {output} > {log} 2>&1"

@@ -15,9 +15,9 @@ rule tabulate_response:
         runtime=growing(30),
     params:
         study="results/{study}/study.yaml",
-        observation=lambda wildcards: observation_of_key(STUDY, wildcards.key),
+        observation=lambda wildcards: USERS[wildcards.key][0],
         settings=lambda wildcards: settings(
-            "response", observation=observation_of_key(STUDY, wildcards.key)
+            "response", observation=USERS[wildcards.key][0]
         ),
     message:
         "Tabulating the response {wildcards.key}"

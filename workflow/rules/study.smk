@@ -3,6 +3,9 @@
 # 4166). What a job depends on is in its `settings`.
 onstart:
     if workflow.is_main_process:
-        shell(
-            "skymix freeze-study --json {FROZEN:q} -o results/{STUDY.name}/study.yaml"
+        subprocess.run(
+            [SKYMIX, "freeze-study", "-o", f"results/{STUDY.name}/study.yaml"],
+            input=STUDY.model_dump_json(),
+            text=True,
+            check=True,
         )

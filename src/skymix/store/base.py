@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -59,14 +60,18 @@ class Provenance:
 
 def file_sha256(path: Path | str) -> str:
     """Checksum of a file; DataError if it is missing."""
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        now = os.stat(path)
+        return _file_sha256(path, now.st_ino, now.st_size, now.st_mtime_ns)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    return digest.hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _file_sha256(path: Path | str, *_state: int) -> str:
+    """Checksum of a file in the given state: many products are made from one catalogue or cube."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

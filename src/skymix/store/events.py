@@ -3,6 +3,7 @@
 A row is an event, or, where counts in cells were simulated, all events of a component in a cell.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -51,3 +52,13 @@ class Events:
     def number(self) -> int:
         """Number of events: each row counts as often as its multiplicity."""
         return int(self.multiplicity.sum())
+
+    def chunk(self, number: int, total: int) -> "Events":
+        """One of some equal parts of the events, counted from 1, in their order."""
+        first, last = ((k * self.size) // total for k in (number - 1, number))
+        columns = {
+            f.name: getattr(self, f.name)[first:last]
+            for f in dataclasses.fields(self)
+            if f.metadata.get("dims") == ("event",)
+        }
+        return dataclasses.replace(self, **columns)

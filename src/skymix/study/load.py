@@ -1,7 +1,8 @@
 """Reading a study file and saying in one sentence what is wrong with it."""
 
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from pydantic import ValidationError
 from skymix.errors import StudyError
 from skymix.study.messages import first_mistake
 from skymix.study.model import Study
+from skymix.study.observation import ObservationTable
+from skymix.study.observation_table import read_observations
 
 
 class _Loader(yaml.SafeLoader):
@@ -25,8 +28,13 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def load_study(path: Path | str) -> Study:
+def load_study(path: Path | str, observations: Sequence[str] = ()) -> Study:
     """Read and check a study file.
+
+    Parameters
+    ----------
+    observations : the only ones that are needed; those of them that the file gives stand for all,
+        so that a job on one of ten thousand need not check the others
 
     Raises
     ------
@@ -35,9 +43,17 @@ def load_study(path: Path | str) -> Study:
     """
     raw = read_mapping(path)
     try:
-        return study_from_mapping(raw)
+        return study_from_mapping(_only(raw, observations), Path(path).parent)
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from None
+
+
+def _only(raw: Any, names: Sequence[str]) -> Any:
+    """Study with just the observations of these names, if it has them all."""
+    given = raw.get("observations") if isinstance(raw, Mapping) else None
+    if not names or not isinstance(given, Mapping) or not all(name in given for name in names):
+        return raw
+    return {**raw, "observations": {name: given[name] for name in names}}
 
 
 def read_mapping(path: Path | str) -> Any:
@@ -54,6 +70,13 @@ def read_mapping(path: Path | str) -> Any:
         raise StudyError(f"{path}: no such study file; give the path of a YAML file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise StudyError(f"{path}: cannot be read as a text file ({error})") from None
+    if text.startswith("{"):
+        try:
+            return json.loads(text, object_pairs_hook=_unique)
+        except json.JSONDecodeError:
+            pass  # YAML has braces, too
+        except StudyError as error:
+            raise StudyError(f"{path}: {error}") from None
     try:
         return yaml.load(text, Loader=_Loader)
     except StudyError as error:
@@ -67,14 +90,43 @@ def read_mapping(path: Path | str) -> Any:
         raise StudyError(f"{path}: a date that does not exist ({error}); quote the text") from None
 
 
-def study_from_mapping(raw: Any) -> Study:
-    """Check a study that is a mapping already; errors as `load_study`."""
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise StudyError(f"the key '{twice}' is given twice; delete one")
+    return found
+
+
+def study_from_mapping(raw: Any, folder: Path = Path()) -> Study:
+    """Check a study that is a mapping already; errors as `load_study`.
+
+    Parameters
+    ----------
+    folder : what the path of a table of observations is relative to
+    """
     if not isinstance(raw, Mapping):
         raise StudyError("a study is a mapping of keys to values; see config/config.yaml")
     try:
-        return Study.model_validate(raw)
+        return Study.model_validate(_with_table(raw, folder))
     except ValidationError as error:
         raise StudyError(first_mistake(error)) from None
+
+
+def _with_table(raw: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """Study whose table of observations is read: its rows stand among the observations."""
+    given = raw.get("observations") or {}
+    if raw.get("observation_table") is None or not isinstance(given, Mapping):
+        return raw
+    try:
+        table = ObservationTable.model_validate(raw["observation_table"])
+    except ValidationError as error:
+        raise StudyError(f"observation_table: {first_mistake(error, ObservationTable)}") from None
+    rows = read_observations(table, folder)
+    if twice := given.keys() & rows.keys():
+        raise StudyError(f"observations: '{min(twice)}' is also in {table.path}; rename one")
+    return {**raw, "observations": {**given, **rows}, "observation_table": None}
 
 
 def data_folder(study: Study) -> Path:

@@ -22,14 +22,17 @@ _PHRASES = {
 }
 
 
-def first_mistake(error: ValidationError) -> str:
-    """Sentence about the first error; an unknown key comes first, as it explains a missing one."""
+def first_mistake(error: ValidationError, root: type[BaseModel] = Study) -> str:
+    """Sentence about the first error of a section, the study if no other is named.
+
+    An unknown key comes first, as it explains a missing one.
+    """
     details = error.errors(include_url=False)
     first = min(details, key=lambda detail: detail["type"] != "extra_forbidden")
     kind, context = first["type"], first.get("ctx", {})
-    path, annotation = _follow(first["loc"])
+    path, annotation = _follow(first["loc"], root)
     if kind == "extra_forbidden":
-        return _unknown_key(path, _keys_beside(first["loc"]))
+        return _unknown_key(path, _keys_beside(first["loc"], root))
     place = ".".join(str(part) for part in path)
     if kind == "missing" and isinstance(path[-1], int):
         return f"{'.'.join(map(str, path[:-1]))}: value {path[-1] + 1} is missing"
@@ -73,13 +76,13 @@ def kinds_of(model: type[BaseModel]) -> tuple[str, ...]:
     return get_args(field.annotation) if field is not None else ()
 
 
-def _follow(location: Location) -> tuple[list[int | str], Any]:
+def _follow(location: Location, root: type[BaseModel]) -> tuple[list[int | str], Any]:
     """Place as a user knows it, and the annotation there.
 
     Pydantic puts the names of union branches and validators between the keys; they are left out.
     """
     path: list[int | str] = []
-    annotation: Any = Study
+    annotation: Any = root
     for part in location:
         inner, options = _step(annotation, part), models_of(annotation)
         branch = None if inner is not None and len(options) < 2 else _branch(options, part)
@@ -117,8 +120,8 @@ def _step(annotation: Any, key: int | str) -> Any:
     return None
 
 
-def _keys_beside(location: Location) -> list[str]:
-    _, annotation = _follow(location[:-1])
+def _keys_beside(location: Location, root: type[BaseModel]) -> list[str]:
+    _, annotation = _follow(location[:-1], root)
     return [key for model in models_of(annotation)[:1] for key in model.model_fields]
 
 

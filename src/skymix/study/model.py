@@ -7,7 +7,15 @@ from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
 
 from skymix.study.components import AnyComponent
 from skymix.study.mixture import Marginalisation, NestedSampler, Sampler, Split
-from skymix.study.observation import Grids, Observation, Region, Selection, SimulatedEvents
+from skymix.study.observation import (
+    Grids,
+    Jobs,
+    Observation,
+    ObservationTable,
+    Region,
+    Selection,
+    SimulatedEvents,
+)
 from skymix.study.parameters import Scan
 from skymix.study.quantities import Section
 
@@ -33,7 +41,13 @@ class Study(Section):
     region: Region = Field(description="The part of the sky that is analysed.")
     grids: Grids = Field(description="Cells of the reconstructed and of the true space.")
     selection: Selection = Field(default=Selection(), description="Cuts on the events.")
-    observations: dict[Name, Observation] = Field(min_length=1, description="Observations by name.")
+    observations: dict[Name, Observation] = Field(
+        default={}, min_length=1, description="Observations by name."
+    )
+    observation_table: ObservationTable | None = Field(
+        default=None,
+        description="Table of further observations, for many that differ in a few settings.",
+    )
     components: dict[Name, AnyComponent] = Field(
         min_length=1, description="Source components by name."
     )
@@ -42,6 +56,7 @@ class Study(Section):
         default=Marginalisation(), description="Integration over the true coordinates."
     )
     sampler: Sampler = Field(default=NestedSampler(), description="The sampler.")
+    jobs: Jobs = Field(default=Jobs(), description="How much work a job of the workflow gets.")
 
     @model_validator(mode="after")
     def _tree_matches_components(self) -> "Study":

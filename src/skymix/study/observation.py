@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
@@ -184,4 +184,34 @@ class Observation(Section):
     )
     response: Annotated[ParametricTelescope | RecordedResponse, Field(discriminator="kind")] = (
         Field(description="The instrument response.")
+    )
+
+
+class ObservationTable(Section):
+    """Observations as rows of a CSV file.
+
+    The column `name` names them; any other column is a setting of an observation, its keys joined
+    by dots, with the unit of its numbers after it if they have none: `events.livetime [h]`.
+    """
+
+    path: Path = Field(description="CSV file; relative to the folder of the study file.")
+    common: dict[str, Any] = Field(
+        default={}, description="Settings that all its observations share; a column goes before."
+    )
+
+
+class Jobs(Section):
+    """How the workflow shares out its work; no setting here changes a result."""
+
+    observations: PositiveInt | None = Field(
+        default=None,
+        description=(
+            "Observations that a job takes together, about; if absent 1 where there are up to 100,"
+            " else 25."
+        ),
+    )
+    events: PositiveInt = Field(
+        default=100_000,
+        ge=1000,
+        description="Unbinned events that a job takes; an observation with more is divided.",
     )

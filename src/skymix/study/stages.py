@@ -38,36 +38,40 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
     stage : "events", "response", "marginals", "likelihood", "posterior", "diagnostics", "report"
     names : observation, component as the stage needs them
     """
-    full = study.model_dump(mode="json")
     if stage == "events":
-        return _events_settings(study, full, names["observation"])
+        return _events_settings(study, names["observation"])
     if stage == "response":
         return _response_settings(study, names["observation"])
     if stage == "marginals":
-        parts = {k: full[k] for k in ("region", "grids", "selection", "marginalisation")}
+        parts = _sections(study, "region", "grids", "selection", "marginalisation")
         parts["component"] = _component_settings(study, names["component"], _without_prior)
         return parts
     if stage == "likelihood":
         scans = {f"{c}.{f}": s.model_dump(mode="json") for c, f, s in study.scans()}
-        return {"tree": full["tree"], "scans": scans}
+        return {**_sections(study, "tree"), "scans": scans}
     if stage == "posterior":
-        return {"sampler": full["sampler"], "seed": full["seed"]}
+        return _sections(study, "sampler", "seed")
     if stage == "diagnostics":
-        return {k: full[k] for k in ("region", "grids")}
+        return _sections(study, "region", "grids")
     if stage == "report":
-        return full
+        return study.model_dump(mode="json")
     raise ValueError(f"'{stage}' is not a stage")
 
 
-def _events_settings(study: Study, full: dict[str, Any], observation: str) -> dict[str, Any]:
-    events = full["observations"][observation]["events"]
-    parts = {"region": full["region"], "selection": full["selection"], "events": events}
+def _sections(study: Study, *names: str) -> dict[str, Any]:
+    """Some sections of a study; to dump one of thousands of observations with them takes long."""
+    return study.model_dump(mode="json", include=set(names))
+
+
+def _events_settings(study: Study, observation: str) -> dict[str, Any]:
+    events = study.observations[observation].events.model_dump(mode="json")
+    parts = {**_sections(study, "region", "selection"), "events": events}
     if events["kind"] != "simulated":
-        return {**parts, "energy": full["grids"]["energy"]}
+        return {**parts, "energy": study.grids.energy.model_dump(mode="json")}
     # The true value of a scanned parameter is in `events`; its nodes and prior do not matter.
     emitting = [name for name in study.components if events["counts"].get(name) != 0]
     components = {name: _component_settings(study, name, lambda name, _: name) for name in emitting}
-    return {**parts, "grids": full["grids"], "seed": full["seed"], "components": components}
+    return {**parts, **_sections(study, "grids", "seed"), "components": components}
 
 
 def _component_settings(

@@ -1,0 +1,50 @@
+# Inputs and settings of rules that depend on how the work is shared out.
+
+
+def irf_of(wildcards):
+    """Recorded response behind a response table; none for the parametric telescope."""
+    return response_file(STUDY, USERS[wildcards.key][0]) or []
+
+
+def response_table(wildcards):
+    """Response of an observation."""
+    return f"results/{wildcards.study}/response/{KEYS[wildcards.observation]}.h5"
+
+
+def ready(observation):
+    """Files that are there when the events and marginals of an observation are made."""
+    root = f"results/{STUDY.name}"
+    if observation in BUNDLE_OF:
+        return [f"{root}/bundles/{BUNDLE_OF[observation]}.json"]
+    leaves = [f"{root}/marginals/{observation}/{c}.h5" for c in STUDY.tree.leaves()]
+    return [f"{root}/events/{observation}.h5", *leaves]
+
+
+def chunks_of(wildcards):
+    """Marginals of all chunks of an observation, in their order."""
+    folder = f"results/{wildcards.study}/marginals/{wildcards.observation}/{wildcards.component}"
+    total = CHUNKS[wildcards.observation]
+    return [f"{folder}/{k + 1}-of-{total}.h5" for k in range(total)]
+
+
+def shared_responses(wildcards):
+    """Responses that other jobs use, too; a bundle makes its own ones itself."""
+    names = BUNDLES[wildcards.bundle]
+    keys = {KEYS[name] for name in names}
+    used = sorted(key for key in keys if not set(USERS[key]) <= set(names))
+    return [f"results/{wildcards.study}/response/{key}.h5" for key in used]
+
+
+def recorded_files(wildcards):
+    """Event and response files that the observations of a bundle are recorded in."""
+    names = BUNDLES[wildcards.bundle]
+    files = [f(STUDY, name) for f in (event_file, response_file) for name in names]
+    return sorted({path for path in files if path})
+
+
+def bundle_settings(wildcards):
+    """Checksum of all settings that shape what a bundle makes."""
+    names = BUNDLES[wildcards.bundle]
+    parts = [settings("marginals", component=c) for c in STUDY.tree.leaves()]
+    parts += [settings("events", observation=name) + KEYS[name] for name in names]
+    return hashlib.sha256("".join([*names, *parts]).encode()).hexdigest()
