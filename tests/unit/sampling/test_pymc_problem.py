@@ -1,0 +1,219 @@
+"""PyMC models as problems: their priors, their likelihood, and what is refused."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from skymix.errors import SkymixError
+from skymix.sampling.pymc_import import import_pymc
+from skymix.sampling.pymc_problem import problem_from_pymc
+
+pm = import_pymc()
+
+SEED = 5
+CONTINUOUS = {
+    "uniform": (lambda x: pm.Uniform(x, -1, 3), stats.uniform(-1, 4)),
+    "normal": (lambda x: pm.Normal(x, 1, 2), stats.norm(1, 2)),
+    "half_normal": (lambda x: pm.HalfNormal(x, 2), stats.halfnorm(scale=2)),
+    "truncated_normal": (
+        lambda x: pm.TruncatedNormal(x, 0, 1, lower=-0.5, upper=2),
+        stats.truncnorm(-0.5, 2),
+    ),
+    "far_tail": (
+        lambda x: pm.TruncatedNormal(x, 0, 1, lower=20, upper=30),
+        stats.truncnorm(20, 30),
+    ),
+    "one_sided": (
+        lambda x: pm.TruncatedNormal(x, 1, 2, upper=0),
+        stats.truncnorm(-np.inf, -0.5, 1, 2),
+    ),
+    "exponential": (lambda x: pm.Exponential(x, 2), stats.expon(scale=0.5)),
+    "log_normal": (lambda x: pm.LogNormal(x, 0.3, 0.7), stats.lognorm(0.7, scale=np.exp(0.3))),
+    "student_t": (lambda x: pm.StudentT(x, nu=3, mu=1, sigma=2), stats.t(3, 1, 2)),
+    "half_student_t": (lambda x: pm.HalfStudentT(x, nu=3, sigma=2), None),
+    "cauchy": (lambda x: pm.Cauchy(x, 1, 2), stats.cauchy(1, 2)),
+    "half_cauchy": (lambda x: pm.HalfCauchy(x, 2), stats.halfcauchy(scale=2)),
+    "gamma": (lambda x: pm.Gamma(x, 2, 3), stats.gamma(2, scale=1 / 3)),
+    "inverse_gamma": (lambda x: pm.InverseGamma(x, 3, 2), stats.invgamma(3, scale=2)),
+    "beta": (lambda x: pm.Beta(x, 2, 0.5), stats.beta(2, 0.5)),
+    "chi_squared": (lambda x: pm.ChiSquared(x, 3), stats.chi2(3)),
+    "weibull": (lambda x: pm.Weibull(x, 2, 3), stats.weibull_min(2, scale=3)),
+    "laplace": (lambda x: pm.Laplace(x, 1, 2), stats.laplace(1, 2)),
+    "logistic": (lambda x: pm.Logistic(x, 1, 2), stats.logistic(1, 2)),
+    "gumbel": (lambda x: pm.Gumbel(x, 1, 2), stats.gumbel_r(1, 2)),
+    "pareto": (lambda x: pm.Pareto(x, 2, 1.5), stats.pareto(2, scale=1.5)),
+    "triangular": (lambda x: pm.Triangular(x, 0, 2, 1), stats.triang(0.5, 0, 2)),
+    "kumaraswamy": (lambda x: pm.Kumaraswamy(x, 2, 3), None),
+    "moyal": (lambda x: pm.Moyal(x, 1, 2), stats.moyal(1, 2)),
+    "truncated_gamma": (lambda x: pm.Truncated(x, pm.Gamma.dist(2, 3), lower=0.5, upper=2), None),
+}
+
+
+def cube(n, ndim):
+    return np.random.default_rng(SEED).random((n, ndim))
+
+
+def with_data(build):
+    with pm.Model() as model:
+        build()
+        pm.Normal("y", 0, 1, observed=np.zeros(1))
+    return model
+
+
+def drawn(model, name, n=4000):
+    return np.asarray(pm.draw(model[name], draws=n, random_seed=SEED, mode="NUMBA"))
+
+
+@pytest.fixture(scope="module")
+def all_priors():
+    """Model with every prior of the table, and the transform of 4000 points."""
+    with pm.Model() as model:
+        for name, (build, _) in CONTINUOUS.items():
+            build(name)
+        pm.Normal("y", 0, 1, observed=np.zeros(1))
+    problem = problem_from_pymc(model)
+    values = problem.prior_transform(cube(4000, problem.ndim))
+    return model, dict(zip(problem.names, values.T, strict=True))
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_prior_follows_its_distribution(all_priors, name):
+    model, values = all_priors
+    x, peer = values[name], CONTINUOUS[name][1]
+    assert np.isfinite(x).all()
+    if peer is None:
+        assert stats.ks_2samp(x, drawn(model, name)).pvalue > 1e-3
+    else:
+        assert stats.ks_1samp(x, peer.cdf).pvalue > 1e-3
+
+
+def test_hierarchical_priors_follow_the_models_own_draws():
+    with pm.Model(coords={"group": ["a", "b"]}) as model:
+        centre = pm.Normal("centre", 1, 2)
+        scale = pm.HalfNormal("scale", 1)
+        x = pm.Normal("x", centre, scale, dims="group")
+        bound = pm.Deterministic("bound", x[0] ** 2 + 1)
+        pm.Uniform("z", -bound, bound)
+        pm.Normal("y", x, 1, observed=np.zeros(2))
+    problem = problem_from_pymc(model)
+    assert problem.names == ("centre", "scale", "x[0]", "x[1]", "z")
+    assert problem.labels == ("centre", "scale", "x[a]", "x[b]", "z")
+    theta = problem.prior_transform(cube(4000, 5))
+    own = pm.draw([model["x"], model["z"]], draws=4000, random_seed=SEED, mode="NUMBA")
+    for mine, peer in (
+        (theta[:, 2], own[0][:, 0]),
+        (theta[:, 3], own[0][:, 1]),
+        (theta[:, 4], own[1]),
+    ):
+        assert stats.ks_2samp(mine, peer).pvalue > 1e-3
+    # x[0] and x[1] share their centre.
+    assert np.corrcoef(theta[:, 2], theta[:, 3])[0, 1] > 0.5
+    assert problem.derived(theta)["bound"] == pytest.approx(theta[:, 2] ** 2 + 1)
+
+
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_dirichlet(shape):
+    a = np.array([0.5, 2.0, 3.0])
+    model = with_data(lambda: pm.Dirichlet("w", a, shape=(*shape, 3)))
+    problem = problem_from_pymc(model)
+    n = int(np.prod(shape))
+    assert problem.ndim == 2 * n
+    theta = problem.prior_transform(cube(4000, 2 * n))
+    first = theta.reshape(4000, n, 2)
+    last = np.array(list(problem.derived(theta).values())).T
+    for k in range(n):
+        whole = np.column_stack([first[:, k], last[:, k]])
+        assert whole.sum(axis=1) == pytest.approx(1)
+        for j in range(3):
+            assert stats.ks_1samp(whole[:, j], stats.beta(a[j], a.sum() - a[j]).cdf).pvalue > 1e-3
+
+
+def test_multivariate_normal():
+    covariance = np.array([[4.0, 1.5], [1.5, 1.0]])
+    model = with_data(lambda: pm.MvNormal("m", [1.0, -1.0], covariance, shape=(3, 2)))
+    problem = problem_from_pymc(model)
+    assert problem.names[:3] == ("m[0,0]", "m[0,1]", "m[1,0]")
+    theta = problem.prior_transform(cube(20_000, 6))
+    assert np.cov(theta[:, 4:].T) == pytest.approx(covariance, abs=0.15)
+    assert theta.mean(axis=0) == pytest.approx([1, -1] * 3, abs=0.06)
+    assert np.corrcoef(theta.T)[0, 2:] == pytest.approx(np.zeros(4), abs=0.03)
+
+
+@pytest.mark.parametrize("ascending", [True, False])
+def test_ordered_prior_is_that_of_sorted_draws(ascending):
+    order = pm.distributions.transforms.Ordered(ascending=ascending)
+    model = with_data(
+        lambda: pm.Normal(
+            "x",
+            1,
+            2,
+            shape=3,
+            transform=order,
+            initval=np.sort([0.0, 1, 2])[:: 1 if ascending else -1],
+        )
+    )
+    x = problem_from_pymc(model).prior_transform(cube(4000, 3))
+    free = np.sort(np.random.default_rng(1).normal(1, 2, (4000, 3)), axis=1)
+    for j in range(3):
+        assert stats.ks_2samp(x[:, j], free[:, j if ascending else 2 - j]).pvalue > 1e-3
+
+
+def test_likelihood_is_observed_variables_and_potentials():
+    y, shared = np.array([0.3, 1.2, -0.4]), np.array([1.0, 2.0, 3.0])
+    with pm.Model() as model:
+        x = pm.Data("x", shared)
+        slope = pm.HalfNormal("slope", 2)
+        w = pm.Dirichlet("w", np.ones(3))
+        pm.Normal("y", slope * x + w[2], 0.5, observed=y)
+        pm.Potential("extra", -3 * slope)
+    problem = problem_from_pymc(model)
+    theta = problem.prior_transform(cube(7, 3))
+    expected = [
+        stats.norm(s * shared + 1 - a - b, 0.5).logpdf(y).sum() - 3 * s for s, a, b in theta
+    ]
+    assert problem.log_likelihood(theta) == pytest.approx(expected)
+    alone = [problem.log_likelihood(point[None])[0] for point in theta]
+    assert np.array_equal(problem.log_likelihood(theta), alone)
+
+
+def test_parameters_that_a_distribution_does_not_have_are_impossible():
+    with pm.Model() as model:
+        sigma = pm.Normal("sigma")
+        pm.Normal("y", 0, sigma, observed=np.zeros(2))
+    value = problem_from_pymc(model).log_likelihood(np.array([[-1.0], [1.0]]))
+    assert value[0] == -np.inf
+    assert np.isfinite(value[1])
+
+
+def ordered_unequal():
+    order = pm.distributions.transforms.ordered
+    pm.Normal("x", [0.0, 1.0], 1, transform=order, initval=[0.0, 1.0])
+
+
+def cut():
+    pm.Normal("x", 0, 1, transform=pm.distributions.transforms.Interval(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: pm.Poisson("x", 3), "'x' is discrete.*pm.Mixture"),
+        (lambda: pm.Flat("x"), "'x' is improper.*pm.Uniform"),
+        (lambda: pm.HalfFlat("x"), "'x' is improper"),
+        (lambda: pm.VonMises("x", 0, 1), r"'x' \(VonMises\) has no inverse cumulative.*NUTS"),
+        (ordered_unequal, "'x' has another distribution for each entry"),
+        (cut, "'x' has the transform 'interval'.*pm.Truncated"),
+    ],
+)
+def test_refused(build, message):
+    with pytest.raises(SkymixError, match=message):
+        problem_from_pymc(with_data(build))
+
+
+def test_a_model_without_free_variables_or_likelihood_is_refused():
+    with pytest.raises(SkymixError, match="no free variable"):
+        problem_from_pymc(with_data(lambda: None))
+    with pm.Model() as model:
+        pm.Normal("x")
+    with pytest.raises(SkymixError, match="no likelihood"):
+        problem_from_pymc(model)
