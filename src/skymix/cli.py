@@ -183,7 +183,7 @@ def join_marginals(
 @click.argument("observations", nargs=-1, required=True)
 @_OUTPUT
 def marginalise_bundle(study: Path, observations: tuple[str, ...], output: Path) -> None:
-    """Make responses, events and marginals of several observations, but those that are there."""
+    """Make all marginals of several observations, except those that are there."""
     from skymix import fan_out, pipeline
 
     loaded = pipeline.load(study, observations)
