@@ -26,13 +26,13 @@ def default_mixture() -> TabulatedMixture:
     (name,) = study.observations
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        response, events, likelihood = (root / f"{n}.h5" for n in ("r", "e", "l"))
+        response, likelihood, events = root / "r.h5", root / "l.h5", root / "e" / f"{name}.h5"
         pipeline.tabulate_response(study, name, response)
         pipeline.simulate_events(study, name, response, events)
         for component in study.components:
-            output = root / "m" / f"{component}.h5"
+            output = root / "m" / name / f"{component}.h5"
             pipeline.marginalise_nuisance(study, name, component, events, response, output)
-        pipeline.gather_marginals(study, name, events, root / "m", likelihood)
+        pipeline.gather_marginals(study, name, root / "e", root / "m", likelihood)
         return mixture_of(read_product(likelihood, LikelihoodTables))
 
 

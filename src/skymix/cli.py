@@ -26,6 +26,10 @@ def _path(*names: str, **kwargs: Any) -> Callable[[F], F]:
 
 _OUTPUT = _path("-o", "--output", help="File to write.")
 _EVENTS = _path("--events", help="Event file of the observation.")
+_EVENTS_FOLDER = _path("--events-folder", help="Folder of the events, one file an observation.")
+_MARGINALS_FOLDER = _path(
+    "--marginals-folder", help="Folder of the marginals, one folder an observation in it."
+)
 _RESPONSE = _path("--response", help="Response table of the observation.")
 
 
@@ -193,19 +197,18 @@ def marginalise_bundle(study: Path, observations: tuple[str, ...], output: Path)
 
 @cli.command("gather-marginals")
 @_STUDY
-@_OBSERVATION
-@_EVENTS
-@_path("--marginals-folder", help="Folder of the marginals, one folder an observation in it.")
+@click.argument("fit")
+@_EVENTS_FOLDER
+@_MARGINALS_FOLDER
 @_OUTPUT
 def gather_marginals(
-    study: Path, observation: str, events: Path, marginals_folder: Path, output: Path
+    study: Path, fit: str, events_folder: Path, marginals_folder: Path, output: Path
 ) -> None:
-    """Gather the marginals of all components into the tables of one likelihood."""
+    """Gather the marginals of a fit's observations into the tables of one likelihood."""
     from skymix import pipeline
 
-    loaded = pipeline.load(study, [observation])
-    folder = marginals_folder / observation
-    pipeline.gather_marginals(loaded, observation, events, folder, output)
+    loaded = pipeline.load(study, fits=[fit])
+    pipeline.gather_marginals(loaded, fit, events_folder, marginals_folder, output)
 
 
 @cli.command("sample-posterior")
@@ -221,24 +224,24 @@ def sample_posterior(study: Path, likelihood: Path, output: Path) -> None:
 
 @cli.command("predict-posterior")
 @_STUDY
-@_EVENTS
+@_EVENTS_FOLDER
+@_MARGINALS_FOLDER
 @_path("--likelihood", help="Likelihood tables of the fit.")
 @_path("--posterior", help="Posterior of the fit.")
-@_path("--marginals", multiple=True, help="Marginals of a component; give it for each.")
 @_OUTPUT
 def predict_posterior(
     study: Path,
-    events: Path,
+    events_folder: Path,
+    marginals_folder: Path,
     likelihood: Path,
     posterior: Path,
-    marginals: tuple[Path, ...],
     output: Path,
 ) -> None:
     """Compute membership probabilities and predicted counts."""
     from skymix import pipeline
 
     pipeline.predict_posterior(
-        pipeline.load(study), events, likelihood, posterior, marginals, output
+        pipeline.load(study), events_folder, marginals_folder, likelihood, posterior, output
     )
 
 

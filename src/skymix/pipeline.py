@@ -1,11 +1,11 @@
 """The stages of an analysis: each reads products, calls the library and writes one product."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import xarray as xr
 
 from skymix.errors import DataError, StudyError
@@ -24,7 +24,7 @@ from skymix.store import (
     write_product,
 )
 from skymix.store.base import atomic_path
-from skymix.store.lineage import require_inputs, require_settings
+from skymix.store.lineage import require_inputs, require_settings, require_source
 from skymix.study import Study, load_study, study_from_mapping
 from skymix.study.files import component_tables
 from skymix.study.load import data_folder
@@ -32,11 +32,21 @@ from skymix.study.mixture import LaplaceSampler
 from skymix.study.model import parameter_name
 from skymix.study.observation import RecordedEvents, SimulatedEvents
 from skymix.study.parameters import Scan
+from skymix.study.rates import rate_settings
 from skymix.study.stages import response_key, results_folder, stage_settings, stream_seed
+
+if TYPE_CHECKING:
+    from skymix.report import Fit
+    from skymix.store.gather import Observed
 
 
 def _inputs(*paths: Path) -> dict[str, str]:
-    return {path.name: file_sha256(path) for path in paths}
+    """Checksum of each file, by its name; with its folder's where several have one name."""
+    names = Counter(path.name for path in paths)
+    return {
+        path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}": file_sha256(path)
+        for path in paths
+    }
 
 
 def read_events(study: Study, observation: str, output: Path) -> Events:
@@ -156,40 +166,76 @@ def join_marginals(study: Study, component: str, chunks: Sequence[Path], output:
     write_product(output, marginals, Provenance(settings, inputs))
 
 
-def gather_marginals(
-    study: Study, observation: str, events: Path, marginals: Path, output: Path
-) -> LikelihoodTables:
-    """Gather the marginals of all leaves of an observation into the tables of one likelihood."""
+def gather_marginals(study: Study, fit: str, events: Path, marginals: Path, output: Path) -> None:
+    """Gather the marginals of all leaves and observations of a fit into one likelihood.
+
+    Parameters
+    ----------
+    study : the study
+    fit : name of the fit
+    events, marginals : folders with ``<observation>.h5`` and ``<observation>/<component>.h5``
+    output : file to write
+    """
+    from skymix.store.gather import Model, gather_tables
+
+    names = study.fitted()[fit]
+    rates = rate_settings(study, names)
+    observed = [_observed(study, name, events, marginals, rates) for name in names]
+    gather_tables(
+        output,
+        observed,
+        Model(
+            study.tree.model_dump(mode="json"),
+            parameter_priors(study),
+            study.likelihood.kind,
+            rates,
+            _modelled(study, names),
+        ),
+        Provenance(
+            stage_settings(study, "likelihood"),
+            _inputs(*(path for o in observed for path in (o.events, *o.marginals))),
+        ),
+    )
+
+
+def _observed(
+    study: Study, name: str, events: Path, marginals: Path, rates: Mapping[str, Any]
+) -> "Observed":
+    """An observation of a fit, its products checked, its events not yet read."""
     from skymix.domains.gamma.data import data_of
     from skymix.domains.gamma.grids import data_grid
-    from skymix.store.tables import gather_tables, true_fractions
+    from skymix.store.gather import Observed, ObservedData
 
-    event_list = _events(study, observation, events)
+    path = events / f"{name}.h5"
+    paths = {leaf: marginals / name / f"{leaf}.h5" for leaf in study.tree.leaves()}
+    for leaf, made in paths.items():
+        require_settings(made, stage_settings(study, "marginals", component=leaf))
+    require_source(path, *paths.values())
     binned = study.marginalisation.events == "binned"
-    data = data_of(event_list, data_grid(study.grids, study.region), binned)
-    settings = stage_settings(study, "likelihood")
-    tree = settings["tree"]
-    paths = [marginals / f"{leaf}.h5" for leaf in study.tree.leaves()]
-    for leaf, path in zip(study.tree.leaves(), paths, strict=True):
-        require_settings(path, stage_settings(study, "marginals", component=leaf))
-        require_inputs(path, events)
-    truth: dict[str, float] = {}
-    if event_list.expected_counts.size:
-        total = event_list.expected_counts.sum()
-        shares = (event_list.expected_counts / total).tolist()
-        weights = dict(zip(event_list.components, shares, strict=True))
-        truth = json.loads(event_list.truth) | true_fractions(tree, weights)
-        truth |= {f"weight.{leaf}": weight for leaf, weight in weights.items()}
-    tables = gather_tables(
-        [read_product(path, Marginals) for path in paths],
-        observation,
-        data.event_datum,
-        tree,
-        parameter_priors(study),
-        truth,
-    )
-    write_product(output, tables, Provenance(settings, _inputs(events, *paths)))
-    return tables
+
+    def read() -> ObservedData:
+        data = data_of(_events(study, name, path), data_grid(study.grids, study.region), binned)
+        return ObservedData(data.event_datum, data.multiplicity, data.cell if binned else None)
+
+    alike = None
+    if binned:
+        root = read_provenance(path)
+        pointing = float(root["pointing_lon"]), float(root["pointing_lat"])
+        factors = [f["name"] for f in rates.get("nuisances", ()) if name in f["observations"]]
+        alike = (response_key(study, name), pointing, factors)
+    return Observed(name, path, tuple(paths.values()), read, alike)
+
+
+def _modelled(study: Study, names: Sequence[str]) -> list[list[bool]]:
+    """Whether the counts of each leaf in each observation are simulated as the model has them."""
+    settings = [study.observations[name].events for name in names]
+    return [
+        [
+            isinstance(events, SimulatedEvents) and events.counts.get(leaf, "model") == "model"
+            for leaf in study.tree.leaves()
+        ]
+        for events in settings
+    ]
 
 
 def parameter_priors(study: Study) -> dict[str, dict[str, Any]]:
@@ -205,17 +251,18 @@ def _prior(scan: "Scan[float]") -> dict[str, Any]:
     if scan.prior is None:
         kind = "log_uniform" if scan.spacing == "log" else "uniform"
         return {"kind": kind, "lower": lower, "upper": upper}
+    shape = {name: getattr(scan.prior, name) for name in ("mean", "sd", "median", "dex")}
     return {
         "kind": scan.prior.kind,
         "lower": lower,
         "upper": upper,
-        "mean": scan.prior.mean,
-        "sd": scan.prior.sd,
+        **{name: value for name, value in shape.items() if value is not None},
     }
 
 
 def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
     """Sample the posterior of a likelihood and write it."""
+    from skymix.mixture import TabulatedMixture
     from skymix.sampling import (
         Progress,
         WeightedRun,
@@ -224,17 +271,21 @@ def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
         sample_laplace,
         sample_nested,
     )
-    from skymix.store.tables import mixture_of
+    from skymix.store.tables import mixture_of, units_of
 
     tables = read_product(likelihood, LikelihoodTables)
     require_settings(likelihood, stage_settings(study, "likelihood"))
-    mixture = mixture_of(tables)
+    mixture = mixture_of(tables, study.likelihood.precision, study.likelihood.threads)
     settings = study.sampler
-    fit = "+".join(tables.observations)
+    fit = fit_of(study, tables.observations)
     seed = settings.seed if settings.seed is not None else stream_seed(study, "posterior", fit)
     progress = Progress(fit)
     check: dict[str, Any] = {}
     if isinstance(settings, LaplaceSampler):
+        if not isinstance(mixture, TabulatedMixture):
+            raise StudyError(
+                "sampler: 'laplace' is for the likelihood 'fractions'; use the sampler 'nested'"
+            )
         run: WeightedRun = sample_laplace(mixture, settings.draws, seed, progress)
     else:
         run = sample_nested(
@@ -246,17 +297,13 @@ def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
             seed,
             progress,
         )
-        check = check_evidence(mixture, seed)
-
-    def leaf_weights(theta: np.ndarray) -> dict[str, np.ndarray]:
-        weights = mixture.weights(theta)
-        return {f"weight.{leaf}": weights[:, k] for k, leaf in enumerate(mixture.tree.leaves)}
-
+        if isinstance(mixture, TabulatedMixture):
+            check = check_evidence(mixture, seed)
     tree = posterior_tree(
         run,
         mixture,
-        leaf_weights,
-        dict(zip(tables.parameters, tables.units, strict=True)),
+        mixture.derived,
+        units_of(tables),
         {"multiplicity": tables.multiplicity},
         json.loads(tables.truth),
         seed,
@@ -264,6 +311,13 @@ def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
     tree.attrs |= check
     provenance = Provenance(stage_settings(study, "posterior"), _inputs(likelihood), seed)
     write_posterior(output, tree, provenance)
+
+
+def fit_of(study: Study, observations: Sequence[str]) -> str:
+    """Name of the fit of these observations; their names joined if the study has no such fit."""
+    wanted = set(observations)
+    found = (fit for fit, names in study.fitted().items() if set(names) == wanted)
+    return next(found, "+".join(sorted(wanted)))
 
 
 def _events(study: Study, observation: str, path: Path) -> Events:
@@ -281,6 +335,17 @@ def _events(study: Study, observation: str, path: Path) -> Events:
     return events
 
 
+def _marginals(path: Path, observation: str, component: str) -> Marginals:
+    """Marginals of a component in an observation."""
+    found = read_product(path, Marginals)
+    if (found.observation, found.component) != (observation, component):
+        raise DataError(
+            f"{path}: holds the marginals of '{found.component}' in '{found.observation}', not of"
+            f" '{component}' in '{observation}'; delete it and run again"
+        )
+    return found
+
+
 def _response(study: Study, observation: str, path: Path) -> Response:
     """Response of an observation, made with the settings of this study."""
     response = read_product(path, Response)
@@ -288,82 +353,89 @@ def _response(study: Study, observation: str, path: Path) -> Response:
     return response
 
 
-def _of_leaves(leaves: Sequence[str], paths: Sequence[Path]) -> list[Marginals]:
-    """Marginals in the order of the leaves, one for each."""
-    found = {m.component: m for m in (read_product(path, Marginals) for path in paths)}
-    missing = [leaf for leaf in leaves if leaf not in found]
-    if missing:
-        raise DataError(
-            f"the marginals of {', '.join(missing)} are missing; give --marginals once for each"
-            f" of {', '.join(leaves)}"
-        )
-    return [found[leaf] for leaf in leaves]
-
-
 def predict_posterior(
-    study: Study,
-    events: Path,
-    likelihood: Path,
-    posterior: Path,
-    marginals: Sequence[Path],
-    output: Path,
+    study: Study, events: Path, marginals: Path, likelihood: Path, posterior: Path, output: Path
 ) -> None:
-    """Compute and write membership probabilities and predicted counts."""
+    """Compute and write membership probabilities and predicted counts.
+
+    Parameters
+    ----------
+    study : the study
+    events, marginals : folders with ``<observation>.h5`` and ``<observation>/<component>.h5``
+    likelihood, posterior : products of the fit
+    output : file to write
+    """
+    from skymix.diagnostics import Observed
     from skymix.diagnostics import predict_posterior as predict
     from skymix.domains.gamma.grids import data_grid
     from skymix.store.tables import mixture_of
 
     tables = read_product(likelihood, LikelihoodTables)
     require_settings(likelihood, stage_settings(study, "likelihood"))
-    require_inputs(likelihood, events, *marginals)
     tree = read_posterior(posterior)
     require_inputs(posterior, likelihood)
+    files = [
+        (events / f"{name}.h5", {leaf: marginals / name / f"{leaf}.h5" for leaf in tables.leaves})
+        for name in tables.observations
+    ]
+    for event_file, of_leaves in files:
+        require_inputs(likelihood, event_file, *of_leaves.values())
     diagnostics = predict(
         mixture_of(tables),
         tables,
         tree,
-        _of_leaves(tables.leaves, marginals),
-        _events(study, tables.observations[0], events),
+        (
+            Observed(
+                _events(study, name, event_file),
+                [_marginals(path, name, leaf) for leaf, path in of_leaves.items()],
+            )
+            for name, (event_file, of_leaves) in zip(tables.observations, files, strict=True)
+        ),
         data_grid(study.grids, study.region),
     )
+    read = [path for event_file, of_leaves in files for path in (event_file, *of_leaves.values())]
     provenance = Provenance(
-        stage_settings(study, "diagnostics"), _inputs(events, likelihood, posterior, *marginals)
+        stage_settings(study, "diagnostics"), _inputs(likelihood, posterior, *read)
     )
     write_product(output, diagnostics, provenance)
 
 
 def make_report(study: Study, output: Path) -> Path:
     """Make the report of a study from the products in its results folder."""
-    from skymix.report import Fit, ReportInput, installed_versions
+    from skymix.report import ReportInput, installed_versions
     from skymix.report import make_report as make
 
+    fits = tuple(_fit(study, name, names) for name, names in study.fitted().items())
+    return make(ReportInput(study, fits, installed_versions()), output)
+
+
+def _fit(study: Study, fit: str, names: Sequence[str]) -> "Fit":
+    """Products of a fit, checked to belong together."""
+    from skymix.report import Fit
+
     root = results_folder(study)
-    fits = []
-    for name in study.observations:
-        folder = root / "fits" / name
-        events = root / "events" / f"{name}.h5"
-        paths = [
-            events,
-            root / "response" / f"{response_key(study, name)}.h5",
-            *(root / "marginals" / name / f"{leaf}.h5" for leaf in study.tree.leaves()),
-            folder / "likelihood.h5",
-            folder / "diagnostics.h5",
-        ]
-        posterior = _posterior(study, folder)
-        require_inputs(folder / "diagnostics.h5", folder / "posterior.nc", events)
-        products = {str(path.relative_to(root)): read_provenance(path) for path in paths}
-        products[f"fits/{name}/posterior.nc"] = _decoded(posterior.attrs)
-        fits.append(
-            Fit(
-                name,
-                posterior,
-                read_product(folder / "diagnostics.h5", Diagnostics),
-                read_product(folder / "likelihood.h5", LikelihoodTables),
-                (read_product(events, Events),),
-                products,
-            )
-        )
-    return make(ReportInput(study, tuple(fits), installed_versions()), output)
+    folder = root / "fits" / fit
+    events = {name: root / "events" / f"{name}.h5" for name in names}
+    leaves = study.tree.leaves()
+    paths = [
+        *events.values(),
+        *{root / "response" / f"{response_key(study, name)}.h5": None for name in names},
+        *(root / "marginals" / name / f"{leaf}.h5" for name in names for leaf in leaves),
+        folder / "likelihood.h5",
+        folder / "diagnostics.h5",
+    ]
+    posterior = _posterior(study, folder)
+    require_inputs(folder / "diagnostics.h5", folder / "posterior.nc", *events.values())
+    products = {str(path.relative_to(root)): read_provenance(path) for path in paths}
+    products[f"fits/{fit}/posterior.nc"] = _decoded(posterior.attrs)
+    return Fit(
+        fit,
+        posterior,
+        read_product(folder / "diagnostics.h5", Diagnostics),
+        read_product(folder / "likelihood.h5", LikelihoodTables),
+        tuple(read_product(path, Events) for path in events.values()),
+        products,
+    )
 
 
 def summary(study: Study) -> str:
@@ -371,9 +443,7 @@ def summary(study: Study) -> str:
     from skymix.report import summary_text
 
     root = results_folder(study)
-    texts = [
-        summary_text(name, _posterior(study, root / "fits" / name)) for name in study.observations
-    ]
+    texts = [summary_text(name, _posterior(study, root / "fits" / name)) for name in study.fitted()]
     return "\n\n".join([*texts, f"Report: {root / 'report' / 'index.html'}"])
 
 
@@ -387,12 +457,18 @@ def _posterior(study: Study, folder: Path) -> xr.DataTree:
     return tree
 
 
-def load(path: Path, observations: Sequence[str] = (), components: Sequence[str] = ()) -> Study:
-    """Read a study and refuse observations and components that it does not hold."""
+def load(
+    path: Path,
+    observations: Sequence[str] = (),
+    components: Sequence[str] = (),
+    fits: Sequence[str] = (),
+) -> Study:
+    """Read a study and refuse observations, components and fits that it does not hold."""
     study = load_study(path, observations)
     for kind, names, known in (
         ("observation", observations, study.observations),
         ("component", components, study.components),
+        ("fit", fits, study.fitted()),
     ):
         for name in names:
             if name not in known:

@@ -37,13 +37,15 @@ def _tiny(settings: Mapping[str, Any], events: str) -> dict[str, Any]:
 
 
 def _run_all(study: Study, folder: Path) -> None:
-    response, events = folder / "response.h5", folder / "events.h5"
-    marginals, likelihood = folder / "marginals", folder / "likelihood.h5"
+    response, likelihood = folder / "response.h5", folder / "likelihood.h5"
+    marginals = folder / "marginals"
     for name in study.observations:
+        events = folder / "events" / f"{name}.h5"
         pipeline.tabulate_response(study, name, response)
         pipeline.simulate_events(study, name, response, events)
         for component in study.components:
-            output = marginals / f"{component}.h5"
+            output = marginals / name / f"{component}.h5"
             pipeline.marginalise_nuisance(study, name, component, events, response, output)
-        pipeline.gather_marginals(study, name, events, marginals, likelihood)
+    for fit in study.fitted():
+        pipeline.gather_marginals(study, fit, folder / "events", marginals, likelihood)
         pipeline.sample_posterior(study, likelihood, folder / "posterior.nc")

@@ -84,14 +84,14 @@ def source_events(dataset) -> float:
 
 def skymix_fit(study, run: str, folder: Path) -> dict[str, float]:
     """The same from the stages of skymix."""
-    events, response = folder / "events.h5", folder / "response.h5"
+    events, response = folder / "events" / f"{run}.h5", folder / "response.h5"
     number = pipeline.read_events(study, run, events).size
     pipeline.tabulate_response(study, run, response)
     for component in study.components:
-        output = folder / "marginals" / f"{component}.h5"
+        output = folder / "marginals" / run / f"{component}.h5"
         pipeline.marginalise_nuisance(study, run, component, events, response, output)
     likelihood, posterior = folder / "likelihood.h5", folder / "posterior.nc"
-    pipeline.gather_marginals(study, run, events, folder / "marginals", likelihood)
+    pipeline.gather_marginals(study, run, folder / "events", folder / "marginals", likelihood)
     pipeline.sample_posterior(study, likelihood, posterior)
     draws = read_posterior(posterior)["posterior"]
     index, share = draws["crab.index"].values, draws["weight.crab"].values

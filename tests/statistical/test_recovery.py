@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import kstest
+from tests.gathering import gathered
 from tests.small_study import CENTRE, NOWHERE, POINTING, RUN, default_component, response_of
 
 from skymix.domains.gamma.data import data_of
@@ -16,7 +17,7 @@ from skymix.domains.gamma.grids import data_grid
 from skymix.domains.gamma.observe import marginalise_component, simulate_observation
 from skymix.pipeline import parameter_priors
 from skymix.sampling import sample_nested
-from skymix.store.tables import gather_tables, mixture_of
+from skymix.store.tables import mixture_of
 from skymix.study import study_from_mapping
 from skymix.study.stages import stage_settings
 
@@ -106,7 +107,9 @@ def mixtures(binned, damages, fits):
             (dark, rays, mass),
             [
                 mixture_of(
-                    gather_tables(damage(marginals), RUN, datum, tree, parameter_priors(study), {})
+                    gathered(
+                        [damage(marginals)], tree, parameter_priors(study), event_datum=[datum]
+                    )
                 )
                 for damage in damages
             ],

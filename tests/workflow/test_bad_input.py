@@ -23,6 +23,7 @@ from skymix.study import study_from_mapping
 from skymix.study.default import DEFAULT_STUDY
 
 RUN = "centre_5h"
+EVENTS = f"e/{RUN}.h5"
 COMPONENTS = tuple(DEFAULT_STUDY["components"])
 Edit = Callable[[dict[str, Any]], object]
 
@@ -71,19 +72,19 @@ def write_study(path: Path, raw: dict[str, Any]) -> str:
 
 
 def make_products(folder: Path) -> None:
-    """Products of all stages of the tiny study: r.h5, e.h5, m/, l.h5, p.nc, d.h5."""
+    """Products of all stages of the tiny study: r.h5, e/, m/, l.h5, p.nc, d.h5."""
     write_study(folder / "study.yaml", tiny())
     study = study_from_mapping(tiny())
-    events, response, likelihood = folder / "e.h5", folder / "r.h5", folder / "l.h5"
+    events, response, likelihood = folder / EVENTS, folder / "r.h5", folder / "l.h5"
     marginals = [folder / "m" / RUN / f"{name}.h5" for name in COMPONENTS]
     pipeline.tabulate_response(study, RUN, response)
     pipeline.simulate_events(study, RUN, response, events)
     for name, path in zip(COMPONENTS, marginals, strict=True):
         pipeline.marginalise_nuisance(study, RUN, name, events, response, path)
-    pipeline.gather_marginals(study, RUN, events, folder / "m" / RUN, likelihood)
+    pipeline.gather_marginals(study, RUN, folder / "e", folder / "m", likelihood)
     pipeline.sample_posterior(study, likelihood, folder / "p.nc")
     pipeline.predict_posterior(
-        study, events, likelihood, folder / "p.nc", marginals, folder / "d.h5"
+        study, folder / "e", folder / "m", likelihood, folder / "p.nc", folder / "d.h5"
     )
 
 
@@ -126,18 +127,17 @@ def refused(tmp_path, monkeypatch, capsys):
     return run
 
 
-MARGINALS = [x for name in COMPONENTS for x in ("--marginals", f"m/{RUN}/{name}.h5")]
+FOLDERS = ("--events-folder", "e", "--marginals-folder", "m")
 STAGES = {
     "tabulate-response": ("study.yaml", RUN),
     "simulate-events": ("study.yaml", RUN, "--response", "r.h5"),
     "marginalise-nuisance": (
-        *("study.yaml", RUN, "diffuse", "--events", "e.h5", "--response", "r.h5"),
+        *("study.yaml", RUN, "diffuse", "--events", EVENTS, "--response", "r.h5"),
     ),
-    "gather-marginals": ("study.yaml", RUN, "--events", "e.h5", "--marginals-folder", "m"),
+    "gather-marginals": ("study.yaml", RUN, *FOLDERS),
     "sample-posterior": ("study.yaml", "l.h5"),
     "predict-posterior": (
-        *("study.yaml", "--events", "e.h5", "--likelihood", "l.h5", "--posterior", "p.nc"),
-        *MARGINALS,
+        *("study.yaml", *FOLDERS, "--likelihood", "l.h5", "--posterior", "p.nc"),
     ),
 }
 
@@ -148,7 +148,7 @@ def command(stage: str, **replaced: str) -> tuple[str, ...]:
     if "study" in replaced:
         arguments[0] = replaced.pop("study")
     for option, value in replaced.items():
-        arguments[arguments.index(f"--{option}") + 1] = value
+        arguments[arguments.index(f"--{option.replace('_', '-')}") + 1] = value
     return stage, *arguments, "-o", "out.h5"
 
 
@@ -257,11 +257,10 @@ def test_unknown_names(folder, refused):
 # Products ----------------------------------------------------------------------------------
 
 INPUTS = [
-    ("simulate-events", "response", "r.h5", "e.h5"),
-    ("marginalise-nuisance", "events", "e.h5", "p.nc"),
+    ("simulate-events", "response", "r.h5", EVENTS),
+    ("marginalise-nuisance", "events", EVENTS, "p.nc"),
     ("marginalise-nuisance", "response", "r.h5", "l.h5"),
-    ("gather-marginals", "events", "e.h5", "r.h5"),
-    ("predict-posterior", "likelihood", "l.h5", "e.h5"),
+    ("predict-posterior", "likelihood", "l.h5", EVENTS),
     ("predict-posterior", "posterior", "p.nc", "l.h5"),
 ]
 
@@ -280,14 +279,24 @@ def test_product(folder, refused, stage, option, good, other):
 
 
 def test_flipped_byte_in_the_data(folder, refused):
-    whole = bytearray((folder / "e.h5").read_bytes())
-    energy = read_product("e.h5", pipeline.Events).energy.tobytes()
+    whole = bytearray((folder / EVENTS).read_bytes())
+    energy = read_product(EVENTS, pipeline.Events).energy.tobytes()
     whole[whole.index(energy) + 6] ^= 1
     (folder / "wrong.h5").write_bytes(whole)
     refused(
         "wrong.h5: its content does not match its checksum; delete it and run again",
-        *command("gather-marginals", events="wrong.h5"),
+        *command("marginalise-nuisance", events="wrong.h5"),
     )
+
+
+def test_flipped_byte_in_what_is_gathered(folder, refused):
+    """Of the densities, which are read last, so that the tables are half written by then."""
+    path = folder / "m" / RUN / "cosmic_rays.h5"
+    whole = bytearray(path.read_bytes())
+    density = read_product(path, Marginals).density.tobytes()
+    whole[whole.index(density) + 6] ^= 1
+    path.write_bytes(whole)
+    refused("cosmic_rays.h5: its content does not match", *command("gather-marginals"))
 
 
 def narrower(raw):
@@ -299,11 +308,11 @@ def finer(raw):
 
 
 OTHER_STUDIES = [
-    (narrower, "marginalise-nuisance", r"e.h5: was made with other settings .*\(region\)"),
+    (narrower, "marginalise-nuisance", rf"{RUN}.h5: was made with other settings .*\(region\)"),
     (finer, "simulate-events", r"r.h5: was made with other settings .*\(true_energy\)"),
     (mass(nodes=4), "gather-marginals", r"dark_matter.h5: was made with other .*\(component\)"),
     (mass(nodes=4), "sample-posterior", r"l.h5: was made with other settings .*\(scans\)"),
-    (grids(pixel="0.6 deg"), "predict-posterior", r"e.h5: was made with other .*\(grids\)"),
+    (grids(pixel="0.6 deg"), "predict-posterior", rf"{RUN}.h5: was made with other .*\(grids\)"),
 ]
 
 
@@ -321,23 +330,27 @@ def test_products_that_do_not_belong_together(folder, refused):
     two = write_study(folder / "two.yaml", raw)
     arguments = list(command("marginalise-nuisance", study=two))
     arguments[2] = "second"
-    refused(f"e.h5: holds the events of '{RUN}', not of 'second'", *arguments)
+    refused(f"{RUN}.h5: holds the events of '{RUN}', not of 'second'", *arguments)
 
     study = study_from_mapping(raw)
-    pipeline.simulate_events(study, "second", Path("r.h5"), Path("e2.h5"))
-    again = dataclasses.replace(read_product("e2.h5", pipeline.Events), observation=RUN)
-    made = read_provenance("e.h5")
-    write_product("e2.h5", again, Provenance(made["study"], made["inputs"]))
-    message = "was not made from e2.h5 as it is now; make it again from this file"
-    refused(f"dark_matter.h5: {message}", *command("gather-marginals", events="e2.h5"))
-    refused(f"l.h5: {message}", *command("predict-posterior", events="e2.h5"))
+    other = f"e2/{RUN}.h5"
+    pipeline.simulate_events(study, "second", Path("r.h5"), Path(other))
+    again = dataclasses.replace(read_product(other, pipeline.Events), observation=RUN)
+    made = read_provenance(EVENTS)
+    write_product(other, again, Provenance(made["study"], made["inputs"]))
+    message = f"was not made from {other} as it is now; make it again from this file"
+    refused(f"dark_matter.h5: {message}", *command("gather-marginals", events_folder="e2"))
+    refused(f"l.h5: {message}", *command("predict-posterior", events_folder="e2"))
 
     shutil.copy(f"m/{RUN}/diffuse.h5", f"m/{RUN}/dark_matter.h5")
     refused("dark_matter.h5: was made with other", *command("gather-marginals"))
-    one = command("predict-posterior")
-    cut = one.index("--marginals") + 2
-    refused("the marginals of dark_matter are missing; give --marginals once for each", *one)
-    refused("the marginals of dark_matter, cosmic_rays are", *one[: cut - 2], *one[cut + 2 :])
+    refused(
+        f"dark_matter.h5: holds the marginals of 'diffuse' in '{RUN}', not of 'dark_matter'",
+        *command("predict-posterior"),
+    )
+    Path(f"m/{RUN}/dark_matter.h5").unlink()
+    refused("dark_matter.h5: no such file", *command("gather-marginals"))
+    refused("dark_matter.h5: cannot be read", *command("predict-posterior"))
 
 
 def test_data_that_no_component_explains(folder, refused):

@@ -30,6 +30,7 @@ FOLDER = Path(sys.executable).parent
 SKYMIX = str(FOLDER / "skymix")
 shell.prefix(f"export PATH={shlex.quote(str(FOLDER))}:$PATH; ")
 
+FITS = STUDY.fitted()
 # A bundle is one job; every other observation has jobs of its own.
 BUNDLE_OF = {name: bundle for bundle, names in BUNDLES.items() for name in names}
 ALONE = [name for name in STUDY.observations if name not in BUNDLE_OF]

@@ -1,6 +1,6 @@
 rule predict_posterior:
     input:
-        ready=lambda wildcards: ready(wildcards.fit),
+        ready=ready_of,
         likelihood="results/{study}/fits/{fit}/likelihood.h5",
         posterior="results/{study}/fits/{fit}/posterior.nc",
     output:
@@ -17,15 +17,12 @@ rule predict_posterior:
         runtime=growing(30),
     params:
         study="results/{study}/study.yaml",
-        events="results/{study}/events/{fit}.h5",
-        marginals=lambda wildcards: [
-            f"--marginals results/{wildcards.study}/marginals/{wildcards.fit}/{leaf}.h5"
-            for leaf in STUDY.tree.leaves()
-        ],
+        folder="results/{study}",
         settings=settings("diagnostics"),
     message:
         "Predicting the data of {wildcards.fit}"
     shell:
-        "skymix predict-posterior {params.study} --events {params.events}"
+        "skymix predict-posterior {params.study}"
+        " --events-folder {params.folder}/events --marginals-folder {params.folder}/marginals"
         " --likelihood {input.likelihood} --posterior {input.posterior}"
-        " {params.marginals} -o {output} > {log} 2>&1"
+        " -o {output} > {log} 2>&1"

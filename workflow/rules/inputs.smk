@@ -20,6 +20,12 @@ def ready(observation):
     return [f"{root}/events/{observation}.h5", *leaves]
 
 
+def ready_of(wildcards):
+    """Files that are there when a fit's observations are marginalised; bundles once each."""
+    found = (path for name in FITS[wildcards.fit] for path in ready(name))
+    return list(dict.fromkeys(found))
+
+
 def chunks_of(wildcards):
     """Marginals of all chunks of an observation, in their order."""
     folder = f"results/{wildcards.study}/marginals/{wildcards.observation}/{wildcards.component}"

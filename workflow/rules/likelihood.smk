@@ -1,6 +1,6 @@
 rule gather_marginals:
     input:
-        ready=lambda wildcards: ready(wildcards.fit),
+        ready=ready_of,
     output:
         "results/{study}/fits/{fit}/likelihood.h5",
     log:
@@ -15,11 +15,11 @@ rule gather_marginals:
         runtime=growing(30),
     params:
         study="results/{study}/study.yaml",
-        events="results/{study}/events/{fit}.h5",
-        folder="results/{study}/marginals",
+        folder="results/{study}",
         settings=settings("likelihood"),
     message:
         "Gathering the marginals of {wildcards.fit}"
     shell:
-        "skymix gather-marginals {params.study} {wildcards.fit} --events {params.events}"
-        " --marginals-folder {params.folder} -o {output} > {log} 2>&1"
+        "skymix gather-marginals {params.study} {wildcards.fit}"
+        " --events-folder {params.folder}/events --marginals-folder {params.folder}/marginals"
+        " -o {output} > {log} 2>&1"

@@ -9,7 +9,7 @@ rule sample_posterior:
         "results/{study}/benchmarks/fits/{fit}/posterior.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: 1
+    threads: STUDY.likelihood.threads
     resources:
         mem_mb=growing(4000),
         runtime=growing(120),

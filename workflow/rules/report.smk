@@ -2,7 +2,7 @@ rule make_report:
     input:
         fits=expand(
             "results/{{study}}/fits/{fit}/{product}",
-            fit=STUDY.observations,
+            fit=FITS,
             product=["posterior.nc", "diagnostics.h5"],
         ),
     output:

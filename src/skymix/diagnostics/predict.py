@@ -1,28 +1,45 @@
 """Membership probabilities and predicted counts, averaged over the posterior."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
 
 from skymix.axes import FloatArray, Grid, IntArray
 from skymix.diagnostics.insertion import insertion_p_value
-from skymix.mixture import TabulatedMixture
+from skymix.mixture import LeafTable, RateMixture, TabulatedMixture
+from skymix.mixture.densities import interpolated
 from skymix.store.diagnostics import Diagnostics
 from skymix.store.events import Events
 from skymix.store.likelihood import LikelihoodTables
 from skymix.store.marginals import Marginals
-from skymix.store.tables import interpolated
+
+Mixture = TabulatedMixture | RateMixture
 
 _DRAWS = 400
 
 
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """An observation of the fit.
+
+    Parameters
+    ----------
+    events : its event list
+    marginals : of every leaf
+    """
+
+    events: Events
+    marginals: Sequence[Marginals]
+
+
 def predict_posterior(
-    mixture: TabulatedMixture,
+    mixture: Mixture,
     tables: LikelihoodTables,
     posterior: xr.DataTree,
-    marginals: Sequence[Marginals],
-    events: Events,
+    observed: Iterable[Observed],
     grid: Grid,
 ) -> Diagnostics:
     """Membership of every event and predicted counts of every leaf.
@@ -31,39 +48,44 @@ def predict_posterior(
     ----------
     mixture, tables : the likelihood and what it was made from
     posterior : as read from posterior.nc
-    marginals : of the leaves in the order of the tables
-    events : the event list behind the tables
+    observed : the observations, in the order of the tables; read one at a time
     grid : reconstructed energies and directions
     """
     theta = _thinned_draws(posterior, mixture.names)
     membership, membership_sd = _membership(mixture, theta)
     datum = tables.event_datum
-    maps, spectra, band = _predictions(mixture, marginals, theta, events.number)
-    counts = np.bincount(
-        grid.cell(events.energy, events.lon, events.lat),
-        weights=events.multiplicity,
-        minlength=int(np.prod(grid.shape)),
-    ).reshape(grid.shape)
+    prediction = _Prediction.none(mixture, theta, grid)
+    counts, events = np.zeros(grid.shape), []
+    for number, item in enumerate(observed):
+        events.append(item.events)
+        cell = grid.cell(item.events.energy, item.events.lon, item.events.lat)
+        counts += np.bincount(
+            cell, weights=item.events.multiplicity, minlength=counts.size
+        ).reshape(grid.shape)
+        prediction.add(tables, number, item.marginals)
     ranks, n_live = insertion_ranks(posterior)
     return Diagnostics(
         leaves=mixture.tree.leaves,
         observations=tables.observations,
         membership=membership[datum],
         membership_sd=membership_sd[datum],
-        event_id=events.event_id,
-        event_multiplicity=events.multiplicity,
+        event_id=np.concatenate([e.event_id for e in events]),
+        event_multiplicity=np.concatenate([e.multiplicity for e in events]),
         event_observation=tables.event_observation,
-        event_energy=events.energy,
-        event_lon=events.lon,
-        event_lat=events.lat,
+        event_energy=np.concatenate([e.energy for e in events]),
+        event_lon=np.concatenate([e.lon for e in events]),
+        event_lat=np.concatenate([e.lat for e in events]),
         energy_edges=grid.energy.edges,
         lon_edges=grid.sky.lon_edges,
         lat_edges=grid.sky.lat_edges,
         counts_map=counts.sum(axis=0),
         counts_spectrum=counts.sum(axis=(1, 2)),
-        predicted_map=maps,
-        predicted_spectrum=spectra,
-        predicted_spectrum_band=band,
+        predicted_map=prediction.maps,
+        predicted_spectrum=prediction.spectra.mean(axis=0),
+        predicted_spectrum_band=_band(prediction.spectra.sum(axis=1)),
+        observed_counts=np.array([e.number for e in events], dtype=np.float64),
+        predicted_counts=np.array([c.mean(axis=0) for c in prediction.counts]),
+        predicted_counts_band=_band(np.array([c.sum(axis=1) for c in prediction.counts]).T),
         insertion_rank=ranks,
         insertion_p_value=insertion_p_value(ranks, n_live),
         live_points=n_live,
@@ -85,7 +107,7 @@ def _thinned_draws(posterior: xr.DataTree, names: tuple[str, ...]) -> FloatArray
     return np.asarray(theta[:_DRAWS])
 
 
-def _membership(mixture: TabulatedMixture, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _membership(mixture: Mixture, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation over the draws of each leaf's probability at each datum."""
     mean = np.zeros((mixture.multiplicity.size, len(mixture.leaves)))
     square = np.zeros_like(mean)
@@ -96,23 +118,66 @@ def _membership(mixture: TabulatedMixture, theta: FloatArray) -> tuple[FloatArra
     return mean, np.sqrt(square / max(len(theta) - 1, 1))
 
 
-def _predictions(
-    mixture: TabulatedMixture, marginals: Sequence[Marginals], theta: FloatArray, events: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean counts map and spectrum of each leaf; 16, 50, 84 % quantiles of the total spectrum."""
-    by_name = {m.component: m for m in marginals}
-    counts = mixture.weights(theta) * events
-    maps, spectra = [], []
-    total = np.zeros((theta.shape[0], marginals[0].counts_spectrum.shape[1]))
-    for k, (leaf, (rows, weights)) in enumerate(
-        zip(mixture.leaves, mixture.leaf_rows(theta), strict=True)
-    ):
-        marginal = by_name[leaf.name]
-        spectrum = interpolated(marginal.counts_spectrum, rows, weights) * counts[:, k : k + 1]
-        total = total + spectrum
-        spectra.append(spectrum.mean(axis=0))
-        by_row = np.zeros(marginal.counts_map.shape[0])
-        np.add.at(by_row, rows, weights * counts[:, k : k + 1] / len(theta))
-        maps.append(np.einsum("r,rij->ij", by_row, marginal.counts_map))
-    band = np.quantile(total, [0.16, 0.5, 0.84], axis=0)
-    return np.array(maps), np.array(spectra), band
+@dataclass(frozen=True, eq=False)
+class _Prediction:
+    """Predicted counts, summed over the observations that were added.
+
+    Parameters
+    ----------
+    mixture : the likelihood
+    theta : (ndraw, ndim) parameters
+    maps : (nleaf, nlat, nlon) mean over the draws
+    spectra : (ndraw, nleaf, nenergy)
+    counts : (ndraw, nleaf) of each observation
+    """
+
+    mixture: Mixture
+    theta: FloatArray
+    maps: FloatArray
+    spectra: FloatArray
+    counts: list[FloatArray]
+
+    @classmethod
+    def none(cls, mixture: Mixture, theta: FloatArray, grid: Grid) -> "_Prediction":
+        """Prediction of no observation."""
+        energies, *sky = grid.shape
+        leaves = len(mixture.leaves)
+        spectra = np.zeros((theta.shape[0], leaves, energies))
+        return cls(mixture, theta, np.zeros((leaves, *sky)), spectra, [])
+
+    def add(self, tables: LikelihoodTables, number: int, marginals: Sequence[Marginals]) -> None:
+        """Add the observation with this number in the tables."""
+        by_name = {m.component: m for m in marginals}
+        counts = self._counts(tables, number)
+        self.counts.append(counts)
+        for k, (leaf, (rows, weights)) in enumerate(self._leaf_rows):
+            marginal = by_name[leaf.name]
+            here = counts[:, k : k + 1]
+            self.spectra[:, k] += interpolated(marginal.counts_spectrum, rows, weights) * here
+            by_row = np.zeros(marginal.counts_map.shape[0])
+            np.add.at(by_row, rows, weights * here / len(self.theta))
+            self.maps[k] += np.einsum("r,rij->ij", by_row, marginal.counts_map)
+
+    def _counts(self, tables: LikelihoodTables, number: int) -> FloatArray:
+        """Counts of the leaves in one observation, (ndraw, nleaf)."""
+        total = tables.expected_counts.sum(axis=0)
+        share = tables.expected_counts[number] / np.where(total > 0, total, 1.0)
+        rates, factors = self._rates
+        counts = rates * factors[:, tables.dataset[number] if factors.shape[1] > 1 else 0]
+        starts = np.cumsum([0, *tables.leaf_rows])
+        for k, (_, (rows, weights)) in enumerate(self._leaf_rows):
+            counts[:, k] *= interpolated(share[starts[k] : starts[k + 1]], rows, weights)
+        return np.asarray(counts)
+
+    @cached_property
+    def _rates(self) -> tuple[FloatArray, FloatArray]:
+        return self.mixture.rates(self.theta), self.mixture.factors(self.theta)
+
+    @cached_property
+    def _leaf_rows(self) -> list[tuple[LeafTable, tuple[IntArray, FloatArray]]]:
+        return list(zip(self.mixture.leaves, self.mixture.leaf_rows(self.theta), strict=True))
+
+
+def _band(values: FloatArray) -> FloatArray:
+    """16, 50 and 84 % quantiles over the draws, (3, ...) from (ndraw, ...)."""
+    return np.asarray(np.quantile(values, [0.16, 0.5, 0.84], axis=0))

@@ -1,7 +1,8 @@
 """Prior densities and their transforms from the unit cube, vectorised over points."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -111,18 +112,103 @@ class TruncatedNormal:
         return np.where((x >= self.lower) & (x <= self.upper), -0.5 * z * z - norm, -np.inf)
 
 
+@dataclass(frozen=True)
+class LogNormal:
+    """Normal in the logarithm, cut at two bounds.
+
+    Parameters
+    ----------
+    median : of the uncut distribution, positive
+    dex : standard deviation of log10 x
+    lower, upper : bounds, 0 <= lower < upper
+    """
+
+    median: float
+    dex: float
+    lower: float = 0.0
+    upper: float = np.inf
+
+    def __post_init__(self) -> None:
+        _check_bounds(self.lower, self.upper)
+        if self.median <= 0 or self.dex <= 0 or self.lower < 0:
+            raise ValueError(
+                f"prior: log_normal needs a positive median and dex and no negative bound, not"
+                f" {self.median:g}, {self.dex:g} and {self.lower:g}"
+            )
+
+    @cached_property
+    def _logarithm(self) -> TruncatedNormal:
+        """Prior of ln x."""
+        low = np.log(self.lower) if self.lower > 0 else -np.inf
+        width = self.dex * np.log(10)
+        return TruncatedNormal(float(np.log(self.median)), width, low, np.log(self.upper))
+
+    def transform(self, u: FloatArray) -> FloatArray:
+        """Inverse cumulative distribution."""
+        value = np.exp(self._logarithm.transform(u))
+        return np.asarray(np.clip(value, self.lower, self.upper))
+
+    def log_density(self, x: FloatArray) -> FloatArray:
+        """Density of ln x over x."""
+        inside = (x > 0) & (x >= self.lower) & (x <= self.upper)
+        log_x = np.log(np.where(inside, x, self.median))
+        return np.where(inside, self._logarithm.log_density(log_x) - log_x, -np.inf)
+
+
 def prior_from_mapping(settings: Mapping[str, Any]) -> Prior:
-    """Prior from ``{"kind": ..., "lower": ..., "upper": ..., ["mean", "sd"]}``."""
-    bounds = float(settings["lower"]), float(settings["upper"])
+    """Prior from ``{"kind": ..., "lower": ..., "upper": ..., ["mean", "sd"], ["median", "dex"]}``.
+
+    A normal and a log-normal prior need no upper bound, a log-normal one no lower bound.
+    """
+    lower, upper = float(settings.get("lower", 0.0)), float(settings.get("upper", np.inf))
     match settings["kind"]:
         case "uniform":
-            return Uniform(*bounds)
+            return Uniform(lower, upper)
         case "log_uniform":
-            return LogUniform(*bounds)
+            return LogUniform(lower, upper)
         case "normal":
-            return TruncatedNormal(float(settings["mean"]), float(settings["sd"]), *bounds)
+            mean, sd = float(settings["mean"]), float(settings["sd"])
+            return TruncatedNormal(mean, sd, lower, upper)
+        case "log_normal":
+            return LogNormal(float(settings["median"]), float(settings["dex"]), lower, upper)
         case kind:
-            raise ValueError(f"prior: '{kind}' is not one of uniform, log_uniform, normal")
+            raise ValueError(
+                f"prior: '{kind}' is not one of uniform, log_uniform, normal, log_normal"
+            )
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Independent priors of some parameters.
+
+    Parameters
+    ----------
+    by_name : prior of each parameter, in their order
+    """
+
+    by_name: Mapping[str, Prior]
+
+    @classmethod
+    def of(cls, priors: Mapping[str, Prior], names: Sequence[str]) -> "Priors":
+        """Priors of the parameters with these names; ValueError if one has none."""
+        for name in names:
+            if name not in priors:
+                raise ValueError(f"parameter {name} has no prior")
+        return cls({name: priors[name] for name in names})
+
+    def transform(self, u: FloatArray) -> FloatArray:
+        """Parameters, (n, nparameter), of unit-cube points of the same shape."""
+        theta = np.empty_like(u)
+        for j, prior in enumerate(self.by_name.values()):
+            theta[:, j] = prior.transform(u[:, j])
+        return theta
+
+    def log_density(self, theta: FloatArray) -> FloatArray:
+        """Log prior density, (n,), of parameters (n, nparameter)."""
+        total = np.zeros(theta.shape[0])
+        for j, prior in enumerate(self.by_name.values()):
+            total = total + prior.log_density(theta[:, j])
+        return total
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ class Tree:
         Edges go from each split to its children, in the order of `splits`. A node has the number
         of its edge plus one, the root 0. A leaf's number is -1 for a split.
         """
-        number, parent, column, share, leaf = {"": 0}, [], [], [], []
+        number, parent, column, share, leaf = {self.root.name: 0}, [], [], [], []
         free = 0
         for node in self.splits():
             for j, child in enumerate(node.children):

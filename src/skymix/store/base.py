@@ -27,6 +27,8 @@ from skymix.errors import DataError
 P = TypeVar("P")
 
 _COMPRESS_FROM = 4096  # bytes; smaller datasets only grow
+COMPRESSED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+_BLOCK = 1 << 25  # bytes of a dataset that are held while its checksum is taken
 
 
 def array(unit: str, dims: tuple[str, ...], dtype: str = "f8", finite: bool = True) -> Any:
@@ -120,7 +122,7 @@ def write_product(path: Path | str, product: Any, provenance: Provenance) -> Non
     """
     datasets, attributes = _split_fields(product)
     for name, (values, meta) in datasets.items():
-        _check(values, name, meta, str(path))
+        check_values(values, name, meta, str(path))
     # In memory first: HDF5 cannot take back what it could not write to a full disk.
     write_image(path, _image(type(product), datasets, attributes, provenance))
 
@@ -146,14 +148,20 @@ def _image(
     with h5py.File("product", "w", libver="latest", driver="core", backing_store=False) as file:
         for name, (values, meta) in datasets.items():
             _create(file, name, values, meta["unit"])
-        for name, (_, meta) in datasets.items():
-            _attach_scales(file, name, meta["dims"])
-        file.attrs.update(attributes)
-        file.attrs.update(root_attributes(kind, provenance))
-        file.attrs["checksum"] = _checksum(file)
+        seal(file, kind, attributes, provenance)
         file.flush()
         image: bytes = file.id.get_file_image()
     return image
+
+
+def seal(file: h5py.File, kind: Any, attributes: Mapping[str, Any], provenance: Provenance) -> None:
+    """Give a file whose datasets are written its scales, attributes and checksum."""
+    for f in dataclasses.fields(kind):
+        if "dims" in f.metadata:
+            _attach_scales(file, f.name, f.metadata["dims"])
+    file.attrs.update(attributes)
+    file.attrs.update(root_attributes(kind, provenance))
+    file.attrs["checksum"] = _checksum(file)
 
 
 class HasSchema(Protocol):
@@ -201,6 +209,12 @@ def read_product(path: Path | str, kind: type[P]) -> P:
     return kind(**values)
 
 
+def read_arrays(path: Path | str, *names: str) -> list[np.ndarray[Any, Any]]:
+    """Some datasets of a product, without the check of the whole file that `read_product` makes."""
+    with _open(path) as file:
+        return [file[name][...] for name in names]
+
+
 def read_provenance(path: Path | str) -> dict[str, Any]:
     """Root attributes of a product, JSON texts decoded."""
     with _open(path) as file:
@@ -231,14 +245,20 @@ def _split_fields(product: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         value = getattr(product, f.name)
         if "dims" in f.metadata:
             datasets[f.name] = (np.asarray(value, dtype=f.metadata["dtype"]), f.metadata)
-        elif isinstance(value, tuple | list):
-            attributes[f.name] = json.dumps(list(value))
         else:
-            attributes[f.name] = value
+            attributes[f.name] = as_attribute(value)
     return datasets, attributes
 
 
-def _check(values: np.ndarray[Any, Any], name: str, meta: Mapping[str, Any], path: str) -> None:
+def as_attribute(value: Any) -> Any:
+    """A scalar field as the file holds it: a tuple as JSON."""
+    return json.dumps(list(value)) if isinstance(value, tuple | list) else value
+
+
+def check_values(
+    values: np.ndarray[Any, Any], name: str, meta: Mapping[str, Any], path: str
+) -> None:
+    """Refuse an array with other dimensions than declared, or with values that are not finite."""
     if values.ndim != len(meta["dims"]):
         raise DataError(f"{path}: '{name}' has {values.ndim} dimensions, not {meta['dims']}")
     if meta["finite"] and values.dtype.kind == "f" and not np.isfinite(values).all():
@@ -248,7 +268,7 @@ def _check(values: np.ndarray[Any, Any], name: str, meta: Mapping[str, Any], pat
 
 def _create(file: h5py.File, name: str, values: np.ndarray[Any, Any], unit: str) -> None:
     big = values.nbytes >= _COMPRESS_FROM
-    options = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if big else {}
+    options = COMPRESSED if big else {}
     dataset = file.create_dataset(name, data=values, **options)
     dataset.attrs["unit"] = unit
 
@@ -268,7 +288,7 @@ def _attach_scales(file: h5py.File, name: str, dims: tuple[str, ...]) -> None:
 def _read_field(file: h5py.File, f: "dataclasses.Field[Any]", path: str) -> Any:
     if "dims" in f.metadata:
         values = file[f.name][...]
-        _check(values, f.name, f.metadata, path)
+        check_values(values, f.name, f.metadata, path)
         return values
     value = file.attrs[f.name]
     if f.type in ("tuple[str, ...]", tuple[str, ...]):
@@ -276,14 +296,27 @@ def _read_field(file: h5py.File, f: "dataclasses.Field[Any]", path: str) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def _row_blocks(dataset: h5py.Dataset) -> Iterator[Any]:
+    """Slices of whole rows that take little memory, in order; whole chunks where there are any."""
+    if dataset.ndim == 0 or dataset.nbytes <= _BLOCK:
+        yield ...
+        return
+    step = max(1, _BLOCK * dataset.shape[0] // dataset.nbytes)
+    if dataset.chunks is not None:
+        step = dataset.chunks[0] * max(1, step // dataset.chunks[0])
+    for start in range(0, dataset.shape[0], step):
+        yield slice(start, start + step)
+
+
 def _checksum(file: h5py.File) -> str:
     """Hash of names, units, shapes and bytes of all datasets, and of attributes but itself."""
     digest = hashlib.sha256()
     for name in sorted(file):
-        values = file[name][...]
-        unit = file[name].attrs.get("unit")
-        digest.update(f"{name}{unit}{values.shape}{values.dtype.str}".encode())
-        digest.update(np.ascontiguousarray(values).tobytes())
+        dataset = file[name]
+        unit = dataset.attrs.get("unit")
+        digest.update(f"{name}{unit}{dataset.shape}{dataset.dtype.str}".encode())
+        for block in _row_blocks(dataset):
+            digest.update(np.ascontiguousarray(dataset[block]).tobytes())
     for name in sorted(set(file.attrs) - {"checksum"}):
         digest.update(f"{name}={file.attrs[name]}".encode())
     return digest.hexdigest()

@@ -36,6 +36,9 @@ class Diagnostics:
     predicted_map: FloatArray = array("", ("leaf", "lat", "lon"))
     predicted_spectrum: FloatArray = array("", ("leaf", "energy"))
     predicted_spectrum_band: FloatArray = array("", ("quantile", "energy"))
+    observed_counts: FloatArray = array("", ("observation",))
+    predicted_counts: FloatArray = array("", ("observation", "leaf"))
+    predicted_counts_band: FloatArray = array("", ("quantile", "observation"))
     insertion_rank: IntArray = array("", ("iteration",), "i8")  # of each new point
     insertion_p_value: float = scalar()  # Kolmogorov-Smirnov test of uniform ranks
     live_points: int = scalar()

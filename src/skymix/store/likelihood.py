@@ -11,14 +11,16 @@ from skymix.store.base import array, scalar
 class LikelihoodTables:
     """Densities of all leaves, rows of leaf after leaf, data of observation after observation.
 
-    `leaf_rows` says how many rows belong to each leaf. `parameters`, `spacings`, `units`,
-    `nodes` and `node_values` describe the parameters leaf by leaf as `Marginals` does;
-    `leaf_parameters` says how many belong to each leaf. `event_datum` gives the column of each
-    event, in the order of the event files.
+    Each density is normalised over the data space of its observation. Observations whose cells
+    are merged form one data set: `dataset` says which observations share one, and
+    `datum_dataset` whose each datum is. `leaf_rows` says how many rows belong to each leaf.
+    `parameters`, `spacings`, `units`, `nodes` and `node_values` describe the parameters leaf by
+    leaf as `Marginals` does; `leaf_parameters` says how many belong to each leaf. `event_datum`
+    gives the column of each event, in the order of the event files.
     """
 
     schema_name: ClassVar[str] = "likelihood"
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     leaves: tuple[str, ...] = scalar()
     observations: tuple[str, ...] = scalar()
@@ -31,13 +33,17 @@ class LikelihoodTables:
     node_values: FloatArray = array("", ("all_nodes",))
     density: FloatArray = array("TeV-1 sr-1", ("row", "datum"))
     multiplicity: FloatArray = array("", ("datum",))
-    datum_observation: IntArray = array("", ("datum",), "i8")
+    dataset: IntArray = array("", ("observation",), "i8")
+    datum_dataset: IntArray = array("", ("datum",), "i8")
     event_datum: IntArray = array("", ("event",), "i8")
     event_observation: IntArray = array("", ("event",), "i8")
+    events: FloatArray = array("", ("observation",))  # number of each observation's
     expected_counts: FloatArray = array("", ("observation", "row"))
     truncation_error: float = scalar()  # bound on the error of ln L at the prior mean weights
     binning_error: float = scalar()  # largest of the marginals'
     interpolation_error: float = scalar()  # largest of the marginals'
+    kind: str = scalar()  # "fractions" or "extended"
+    rates: str = scalar()  # JSON of an extended likelihood's amplitudes and nuisances, else "{}"
     tree: str = scalar()  # JSON of the study's tree
     priors: str = scalar()  # JSON: prior of each parameter, by name
-    truth: str = scalar()  # JSON: true parameters and fractions if simulated, else "{}"
+    truth: str = scalar()  # JSON: true value of each variable that has one if simulated

@@ -1,7 +1,7 @@
 """Whether products belong together: made with the same settings, from the same files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,25 @@ def require_inputs(path: Path, *inputs: Path) -> None:
     """
     known = read_provenance(path)["inputs"].values()
     for source in inputs:
-        if file_sha256(source) not in known:
-            raise DataError(
-                f"{path}: was not made from {source} as it is now; make it again from this file, or"
-                " give the one that it was made from"
-            )
+        _require_known(path, known, source, file_sha256(source))
+
+
+def require_source(source: Path, *paths: Path) -> None:
+    """Refuse products of which one was not made from this very file; it is read once.
+
+    Raises
+    ------
+    DataError
+        If it is not among the checksums of what a product was made from.
+    """
+    digest = file_sha256(source)
+    for path in paths:
+        _require_known(path, read_provenance(path)["inputs"].values(), source, digest)
+
+
+def _require_known(path: Path, known: Collection[str], source: Path, digest: str) -> None:
+    if digest not in known:
+        raise DataError(
+            f"{path}: was not made from {source} as it is now; make it again from this file, or"
+            " give the one that it was made from"
+        )

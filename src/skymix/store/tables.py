@@ -1,106 +1,82 @@
-"""From marginals to the tables of a likelihood, and from these to the mixture."""
+"""From the tables of a likelihood to the mixture."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from skymix.axes import FloatArray, IntArray
+from skymix.axes import FloatArray
 from skymix.errors import DataError
-from skymix.mixture import LeafTable, ParameterAxis, TabulatedMixture, Tree, prior_from_mapping
+from skymix.mixture import (
+    Data,
+    LeafTable,
+    Nuisance,
+    ParameterAxis,
+    Prior,
+    RateMixture,
+    TabulatedMixture,
+    Tree,
+    prior_from_mapping,
+)
 from skymix.store.likelihood import LikelihoodTables
-from skymix.store.marginals import Marginals
 
 
-def gather_tables(
-    marginals: Sequence[Marginals],
-    observation: str,
-    event_datum: IntArray,
-    tree: Mapping[str, Any],
-    priors: Mapping[str, Mapping[str, Any]],
-    truth: Mapping[str, float],
-) -> LikelihoodTables:
-    """Tables of one observation, from the marginals of all leaves in the order of the tree.
+def mixture_of(
+    tables: LikelihoodTables, precision: str = "double", threads: int = 1
+) -> TabulatedMixture | RateMixture:
+    """The likelihood of a table file, with its priors.
 
-    Raises
-    ------
-    DataError
-        If the marginals are of different data, or an event has no density in any component.
-    """
-    first = marginals[0]
-    for m in marginals:
-        if m.observation != observation or not np.array_equal(m.multiplicity, first.multiplicity):
-            raise DataError(
-                f"marginals of {m.component} are of other data than those of {first.component};"
-                " delete them and run again"
-            )
-    density = np.concatenate([m.density for m in marginals])
-    unexplained = np.flatnonzero(density.max(axis=0) <= 0)
-    if unexplained.size:
-        event = int(np.flatnonzero(event_datum == unexplained[0])[0])
-        raise DataError(
-            f"observation {observation}: {unexplained.size} data (first: event row {event}) have"
-            " zero density under every component; widen the true energies or the margin of the"
-            " grids, or cut these events"
-        )
-    n = first.multiplicity.size
-    return LikelihoodTables(
-        leaves=tuple(m.component for m in marginals),
-        observations=(observation,),
-        leaf_rows=np.array([m.density.shape[0] for m in marginals]),
-        leaf_parameters=np.array([len(m.parameters) for m in marginals]),
-        parameters=tuple(p for m in marginals for p in m.parameters),
-        spacings=tuple(s for m in marginals for s in m.spacings),
-        units=tuple(u for m in marginals for u in m.units),
-        nodes=np.concatenate([m.nodes for m in marginals]),
-        node_values=np.concatenate([m.node_values for m in marginals]),
-        density=density,
-        multiplicity=first.multiplicity,
-        datum_observation=np.zeros(n, dtype=np.int64),
-        event_datum=event_datum,
-        event_observation=np.zeros(event_datum.size, dtype=np.int64),
-        expected_counts=np.concatenate([m.expected_counts for m in marginals])[None],
-        truncation_error=_truncation_error(marginals, tree),
-        binning_error=max(m.binning_error for m in marginals),
-        interpolation_error=max(m.interpolation_error for m in marginals),
-        tree=json.dumps(tree),
-        priors=json.dumps(priors),
-        truth=json.dumps(truth),
-    )
-
-
-def _truncation_error(marginals: Sequence[Marginals], tree: Mapping[str, Any]) -> float:
-    """Bound on the error of ln L at mean weights, densities averaged over the parameter grids."""
-    parsed = Tree.from_mapping(tree)
-    middle = parsed.weights(parsed.transform(np.full((1, parsed.ndim), 0.5)))[0]
-    weight = dict(zip(parsed.leaves, middle, strict=True))
-    missing = sum(weight[m.component] * m.truncation for m in marginals)
-    mixed = sum(weight[m.component] * m.density.mean(axis=0) for m in marginals)
-    return float(np.sum(marginals[0].multiplicity * missing / mixed))
-
-
-def mixture_of(tables: LikelihoodTables) -> TabulatedMixture:
-    """The mixture likelihood of a table file.
+    Parameters
+    ----------
+    tables : content of the file
+    precision, threads : of the sum over the data, as `skymix.mixture.DensityTable` takes them
 
     Raises
     ------
     DataError
         If tables, tree and priors do not fit together.
     """
+    tree = Tree.from_mapping(json.loads(tables.tree))
+    priors = {k: prior_from_mapping(p) for k, p in json.loads(tables.priors).items()}
+    rates = json.loads(tables.rates)
+    expected = dataset_counts(tables)
+    nuisances = _nuisances(tables, rates)
+    apart = any(nuisance.datasets is not None for nuisance in nuisances)
+    data = Data(
+        tables.multiplicity, tables.datum_dataset if apart else None, _left_by_merging(tables)
+    )
     try:
-        return TabulatedMixture(
-            Tree.from_mapping(json.loads(tables.tree)),
-            leaf_tables(tables),
-            tables.multiplicity,
-            {k: prior_from_mapping(p) for k, p in json.loads(tables.priors).items()},
+        leaves = _over_datasets(tables, expected)
+        if tables.kind == "fractions":
+            return TabulatedMixture(tree, leaves, data, priors, precision, threads)
+        rows = np.split(expected, np.cumsum(tables.leaf_rows)[:-1], axis=1)
+        return RateMixture(
+            tree,
+            leaves,
+            dict(zip(tables.leaves, rows, strict=True)),
+            data,
+            {name: _factor(prior) for name, prior in rates["amplitudes"].items()},
+            nuisances,
+            priors,
+            {name: (p["of"], p["value"]) for name, p in rates["physical"].items()},
+            precision,
+            threads,
         )
     except ValueError as error:
         raise DataError(f"likelihood tables: {error}; delete them and run again") from None
 
 
+def dataset_counts(tables: LikelihoodTables) -> FloatArray:
+    """Expected counts of all rows in each data set, (ndataset, nrow)."""
+    counts = np.zeros((int(tables.dataset[-1]) + 1, tables.expected_counts.shape[1]))
+    np.add.at(counts, tables.dataset, tables.expected_counts)
+    return counts
+
+
 def leaf_tables(tables: LikelihoodTables) -> list[LeafTable]:
-    """Table and parameter axes of each leaf."""
+    """Table and parameter axes of each leaf, normalised in each observation."""
     values = np.split(tables.node_values, np.cumsum(tables.nodes)[:-1]) if tables.nodes.size else []
     leaves, row, p = [], 0, 0
     for name, rows, count in zip(
@@ -115,23 +91,63 @@ def leaf_tables(tables: LikelihoodTables) -> list[LeafTable]:
     return leaves
 
 
-def true_fractions(tree: Mapping[str, Any], weights: Mapping[str, float]) -> dict[str, float]:
-    """True share of each free fraction, ``fraction.<child>``, from the leaves' true weights."""
-    parsed = Tree.from_mapping(tree)
+def units_of(tables: LikelihoodTables) -> dict[str, str]:
+    """Unit of each variable of the posterior that has one."""
+    units = dict(zip(tables.parameters, tables.units, strict=True))
+    physical = json.loads(tables.rates).get("physical", {})
+    return units | {name: settings["unit"] for name, settings in physical.items()}
 
-    def total(node: Any) -> float:
-        return (
-            weights[node] if isinstance(node, str) else sum(total(child) for child in node.children)
+
+def _over_datasets(tables: LikelihoodTables, expected: FloatArray) -> list[LeafTable]:
+    """Tables of densities over all data sets together: times the share of each data set.
+
+    With a single data set they are the tables themselves, not copied.
+    """
+    leaves = leaf_tables(tables)
+    if len(expected) == 1:
+        return leaves
+    total = expected.sum(axis=0)
+    shares = expected / np.where(total > 0, total, 1.0)
+    scaled, row = [], 0
+    for leaf in leaves:
+        part = slice(row, row + leaf.density.shape[0])
+        density = leaf.density * shares[tables.datum_dataset, part].T
+        scaled.append(LeafTable(leaf.name, density, leaf.axes))
+        row = part.stop
+    return scaled
+
+
+def _left_by_merging(tables: LikelihoodTables) -> float:
+    """What merging takes from ln L: events x ln(share of their observation in its data set).
+
+    It depends on no parameter, but with it evidences do not depend on merging.
+    """
+    sizes = np.bincount(tables.dataset)
+    merged = np.flatnonzero(sizes[tables.dataset] > 1)
+    counts = tables.expected_counts.sum(axis=1)
+    shares = counts / np.bincount(tables.dataset, counts)[tables.dataset]
+    return math.fsum(tables.events[o] * math.log(shares[o]) for o in merged)
+
+
+def _nuisances(tables: LikelihoodTables, rates: Mapping[str, Any]) -> list[Nuisance]:
+    """Nuisances of an extended likelihood, with numbers for the data sets."""
+    number = dict(zip(tables.observations, tables.dataset.tolist(), strict=True))
+    found = []
+    for settings in rates.get("nuisances", ()):
+        sets = {number[name] for name in settings["observations"]}
+        everywhere = len(settings["observations"]) == len(tables.observations)
+        found.append(
+            Nuisance(
+                settings["name"],
+                tuple(settings["components"]),
+                None if everywhere else tuple(sorted(sets)),
+                prior_from_mapping(settings["prior"]),
+            )
         )
-
-    shares = {}
-    for node in parsed.splits():
-        for child in node.children:
-            name = child if isinstance(child, str) else child.name
-            shares[name] = total(child) / total(node) if total(node) > 0 else 0.0
-    return {f"fraction.{name}": shares[name] for name in parsed.free_fractions}
+    return found
 
 
-def interpolated(table: FloatArray, rows: IntArray, weights: FloatArray) -> FloatArray:
-    """Weighted sum of table rows for each point: (npoint, ...) from (nrow, ...)."""
-    return np.asarray(np.einsum("nt,nt...->n...", weights, table[rows]))
+def _factor(settings: Mapping[str, Any]) -> Prior | float:
+    if settings["kind"] == "fixed":
+        return float(settings["value"])
+    return prior_from_mapping(settings)

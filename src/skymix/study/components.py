@@ -24,6 +24,7 @@ from skymix.study.quantities import (
     PositiveNumber,
     Section,
     Size,
+    Unit,
 )
 
 
@@ -289,3 +290,18 @@ AnyComponent = Annotated[
     | CosmicRays,
     Field(discriminator="kind"),
 ]
+
+
+def physical_amplitude(component: AnyComponent) -> tuple[str, float, str] | None:
+    """Field, value and unit of what a component's expected counts are proportional to.
+
+    A cross-section, or a flux or intensity at a reference energy; None where the amplitude is not
+    a number of the study.
+    """
+    for section in (component, getattr(component, "spectrum", None)):
+        for field in ("cross_section", "amplitude"):
+            if section is not None and field in type(section).model_fields:
+                marks = type(section).model_fields[field].metadata
+                unit = next(mark.unit for mark in marks if isinstance(mark, Unit))
+                return field, float(getattr(section, field)), unit
+    return None

@@ -53,7 +53,9 @@ def _only(raw: Any, names: Sequence[str]) -> Any:
     given = raw.get("observations") if isinstance(raw, Mapping) else None
     if not names or not isinstance(given, Mapping) or not all(name in given for name in names):
         return raw
-    return {**raw, "observations": {name: given[name] for name in names}}
+    # The settings of fits name observations, too; work on single ones does not need them.
+    others = {key: value for key, value in raw.items() if key not in ("fits", "likelihood")}
+    return {**others, "observations": {name: given[name] for name in names}}
 
 
 def read_mapping(path: Path | str) -> Any:

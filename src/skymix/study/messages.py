@@ -113,7 +113,7 @@ def _step(annotation: Any, key: int | str) -> Any:
     for option in _options(annotation):
         if _is_model(option) and key in option.model_fields:
             return option.model_fields[str(key)].annotation
-        if get_origin(option) is dict and key != "[key]":
+        if get_origin(option) is dict and "[" not in str(key):
             return get_args(option)[1]
         if get_origin(option) is tuple and isinstance(key, int):
             return get_args(option)[0]

@@ -87,6 +87,14 @@ class Split(Section):
             for leaf in (child.leaves() if child is not None else [name])
         ]
 
+    def splits(self) -> "dict[str, Split]":
+        """All splits below this one, by name."""
+        found: dict[str, Split] = {}
+        for name, child in self.children.items():
+            if child is not None:
+                found |= {name: child, **child.splits()}
+        return found
+
     def nodes(self) -> list[str]:
         """Names of all nodes below this one."""
         return [

@@ -3,10 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, StringConstraints, model_validator
+from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
 
 from skymix.study.components import AnyComponent
-from skymix.study.mixture import Marginalisation, NestedSampler, Sampler, Split
+from skymix.study.likelihood import (
+    ExtendedLikelihood,
+    FractionLikelihood,
+    Groups,
+    Likelihood,
+    Name,
+    check_amplitudes,
+    check_nuisances,
+    word_or_groups,
+)
+from skymix.study.mixture import LaplaceSampler, Marginalisation, NestedSampler, Sampler, Split
 from skymix.study.observation import (
     Grids,
     Jobs,
@@ -18,8 +28,6 @@ from skymix.study.observation import (
 )
 from skymix.study.parameters import Scan
 from skymix.study.quantities import Section
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
 class Study(Section):
@@ -54,6 +62,19 @@ class Study(Section):
     tree: Split = Field(description="How the components share the events.")
     marginalisation: Marginalisation = Field(
         default=Marginalisation(), description="Integration over the true coordinates."
+    )
+    likelihood: Likelihood = Field(
+        default=FractionLikelihood(), description="What is free of the components' rates."
+    )
+    fits: Annotated[
+        Annotated[Literal["joint", "separate"], Tag("[word]")] | Groups,
+        Discriminator(word_or_groups),
+    ] = Field(
+        default="joint",
+        description=(
+            "Which observations are fitted together: all (joint), each for itself (separate), or"
+            " those that are listed under the name of a fit."
+        ),
     )
     sampler: Sampler = Field(default=NestedSampler(), description="The sampler.")
     jobs: Jobs = Field(default=Jobs(), description="How much work a job of the workflow gets.")
@@ -94,6 +115,44 @@ class Study(Section):
                     " but differ in its range or prior; make them equal"
                 )
             seen.setdefault(name, (where, scan))
+        return self
+
+    @model_validator(mode="after")
+    def _likelihood_names_what_exists(self) -> "Study":
+        likelihood = self.likelihood
+        if not isinstance(likelihood, ExtendedLikelihood):
+            return self
+        if isinstance(self.sampler, LaplaceSampler):
+            raise ValueError(
+                "sampler: 'laplace' is for the likelihood 'fractions'; use the sampler 'nested'"
+            )
+        check_amplitudes(likelihood.amplitudes, self.tree)
+        check_nuisances(likelihood.nuisances, self.tree.leaves(), list(self.observations))
+        scanned = {parameter_name(c, f, s) for c, f, s in self.scans()}
+        if taken := scanned & set(likelihood.nuisances):
+            raise ValueError(
+                f"likelihood.nuisances: {_names(taken)} is also the name of a scanned parameter;"
+                " give one of them another name"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_name_what_exists(self) -> "Study":
+        if isinstance(self.fits, str):
+            return self
+        if not self.fits:
+            raise ValueError("fits: must not be empty; name a fit, or use 'joint' or 'separate'")
+        for fit, observations in self.fits.items():
+            unknown = set(observations) - set(self.observations)
+            if unknown:
+                raise ValueError(
+                    f"fits.{fit}: {_names(unknown)} is not an observation; observations are"
+                    f" {_names(set(self.observations))}"
+                )
+            if not observations or len(set(observations)) < len(observations):
+                raise ValueError(
+                    f"fits.{fit}: must list at least one observation, and each only once"
+                )
         return self
 
     @model_validator(mode="after")
@@ -139,6 +198,21 @@ class Study(Section):
                     " set marginalisation.events to binned, or simulate events"
                 )
         return self
+
+    def fitted(self) -> dict[str, tuple[str, ...]]:
+        """Observations of each fit, by its name, in the order of the file.
+
+        A fit of one observation has its name; a joint fit of all is called ``joint``.
+        """
+        names = tuple(self.observations)
+        if isinstance(self.fits, dict):
+            return {
+                fit: tuple(name for name in names if name in chosen)
+                for fit, chosen in self.fits.items()
+            }
+        if self.fits == "separate" or len(names) == 1:
+            return {name: (name,) for name in names}
+        return {"joint": names}
 
     def scans(self) -> list[tuple[str, str, "Scan[float]"]]:
         """(component, dotted field, scan) of every scanned parameter, in the order of the file."""

@@ -33,19 +33,33 @@ class _Ranged(Section, Generic[T]):
 class Prior(_Ranged[T], Generic[T]):
     """Prior density of a scanned parameter, within the range of its grid."""
 
-    kind: Literal["uniform", "log_uniform", "normal"] = Field(
-        description="Shape of the prior: uniform, log_uniform, or normal (cut at the bounds)."
+    kind: Literal["uniform", "log_uniform", "normal", "log_normal"] = Field(
+        description=(
+            "Shape of the prior: uniform, log_uniform, or normal or log_normal (cut at the bounds)."
+        )
     )
     lower: T | None = Field(default=None, description="Lower bound; the first grid node if absent.")
     upper: T | None = Field(default=None, description="Upper bound; the last grid node if absent.")
     mean: T | None = Field(default=None, description="Mean of a normal prior.")
     sd: T | None = Field(default=None, description="Standard deviation of a normal prior.")
+    median: T | None = Field(default=None, description="Median of a log_normal prior.")
+    dex: PositiveNumber | None = Field(
+        default=None,
+        description="Standard deviation of the decimal logarithm, of a log_normal prior.",
+    )
 
     @model_validator(mode="after")
     def _complete(self) -> "Prior[T]":
         normal = self.kind == "normal"
         if normal != (self.mean is not None) or normal != (self.sd is not None):
             raise ValueError("a normal prior needs 'mean' and 'sd', and no other prior takes them")
+        log_normal = self.kind == "log_normal"
+        if log_normal != (self.median is not None) or log_normal != (self.dex is not None):
+            raise ValueError(
+                "a log_normal prior needs 'median' and 'dex', and no other prior takes them"
+            )
+        if self.median is not None and float(self.median) <= 0:  # type: ignore[arg-type]
+            raise ValueError(f"prior: 'median' is {self.median}; it must be greater than zero")
         if self.sd is not None and self.sd <= 0:  # type: ignore[operator]
             raise ValueError(f"prior: 'sd' is {self.sd}; it must be greater than zero")
         return self
@@ -88,6 +102,8 @@ class Scan(_Ranged[T], Generic[T]):
             )
         if self.prior.kind == "log_uniform" and lower <= 0:
             raise ValueError("prior: log_uniform needs a lower bound greater than zero")
+        if self.prior.kind == "log_normal" and lower < 0:
+            raise ValueError("prior: log_normal needs a lower bound of at least zero")
         return self
 
     @classmethod

@@ -10,6 +10,8 @@ from skymix.study.model import Study, component_scans, parameter_name
 from skymix.study.observation import RecordedResponse
 from skymix.study.parameters import Scan
 
+_COMPUTING = {"precision", "threads"}  # how a likelihood is computed, not what it is
+
 
 def results_folder(study: Study) -> Path:
     """Folder of all products of a study."""
@@ -48,9 +50,11 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
         return parts
     if stage == "likelihood":
         scans = {f"{c}.{f}": s.model_dump(mode="json") for c, f, s in study.scans()}
-        return {**_sections(study, "tree"), "scans": scans}
+        found = {**_sections(study, "tree"), "scans": scans}
+        return found | {"likelihood": study.likelihood.model_dump(mode="json", exclude=_COMPUTING)}
     if stage == "posterior":
-        return _sections(study, "sampler", "seed")
+        precision = study.likelihood.precision
+        return {**_sections(study, "sampler", "seed"), "precision": precision}
     if stage == "diagnostics":
         return _sections(study, "region", "grids")
     if stage == "report":

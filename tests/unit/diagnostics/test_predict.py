@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import xarray as xr
+from tests.gathering import gathered
 
 from skymix.axes import EnergyAxis, Grid, SkyGrid
-from skymix.diagnostics import insertion_p_value, predict_posterior
+from skymix.diagnostics import Observed, insertion_p_value, predict_posterior
 from skymix.diagnostics.predict import insertion_ranks
-from skymix.store import Events, LikelihoodTables, Marginals
-from skymix.store.tables import gather_tables, mixture_of
+from skymix.store import Events, Marginals
+from skymix.store.tables import mixture_of
 
 GRID = Grid(EnergyAxis(np.array([1.0, 2.0, 4.0])), SkyGrid.centred(2, 2, 1))
 N = 30
@@ -63,7 +64,7 @@ def fit():
         expected_counts=np.empty(0),
         truth="{}",
     )
-    tables: LikelihoodTables = gather_tables(leaves, "run", np.arange(N), TREE, PRIORS, {})
+    tables = gathered([leaves], TREE, PRIORS)
     theta = rng.random((50, 2))
     posterior = xr.DataTree.from_dict(
         {
@@ -77,7 +78,9 @@ def fit():
         }
     )
     posterior.attrs["n_live"] = 20
-    found = predict_posterior(mixture_of(tables), tables, posterior, leaves, events, GRID)
+    found = predict_posterior(
+        mixture_of(tables), tables, posterior, [Observed(events, leaves)], GRID
+    )
     return found, leaves, events, theta
 
 
