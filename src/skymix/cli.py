@@ -204,7 +204,7 @@ def marginalise_bundle(study: Path, observations: tuple[str, ...], output: Path)
 def gather_marginals(
     study: Path, fit: str, events_folder: Path, marginals_folder: Path, output: Path
 ) -> None:
-    """Gather the marginals of a fit's observations into the tables of one likelihood."""
+    """Gather the marginals of a fit into the tables of one likelihood."""
     from skymix import pipeline
 
     loaded = pipeline.load(study, fits=[fit])

@@ -21,9 +21,9 @@ PLANS = {
         "tabulate_response": 4,
         "read_events": 4,
         "marginalise_nuisance": 8,
-        "gather_marginals": 4,
-        "sample_posterior": 4,
-        "predict_posterior": 4,
+        "gather_marginals": 1,
+        "sample_posterior": 1,
+        "predict_posterior": 1,
         "make_report": 1,
     },
 }

@@ -193,6 +193,9 @@ def _predictions(n, densities, cells) -> dict[str, np.ndarray]:
         "predicted_spectrum_band": np.array(
             [total - 0.5 * np.sqrt(total), total, total + 0.5 * np.sqrt(total)]
         ),
+        "observed_counts": np.array([float(n)]),
+        "predicted_counts": n * TRUE_WEIGHTS[None],
+        "predicted_counts_band": np.array([[n - np.sqrt(n)], [n], [n + np.sqrt(n)]]),
     }
 
 
@@ -210,10 +213,14 @@ def _likelihood(name: str, errors: dict[str, float]) -> LikelihoodTables:
         node_values=np.array([0.3, 100.0, 1.5, 3.5, 1.5, 3.5]),
         density=np.ones((7, 3)),
         multiplicity=np.ones(3),
-        datum_observation=np.zeros(3, np.int64),
+        dataset=np.zeros(1, np.int64),
+        datum_dataset=np.zeros(3, np.int64),
         event_datum=np.zeros(3, np.int64),
         event_observation=np.zeros(3, np.int64),
+        events=np.full(1, 3.0),
         expected_counts=np.ones((1, 7)),
+        kind="fractions",
+        rates="{}",
         tree="{}",
         priors="{}",
         truth="{}",

@@ -65,7 +65,7 @@ MISTAKES = [
     (f"{MASS}/min", "50 TeV", "components.dark_matter.mass: 'min' (50) must be below 'max' (20)"),
     (f"{MASS}/spacing", "cubic", "mass.spacing: must be 'linear' or 'log' (got 'cubic')"),
     # priors of parameters
-    (f"{MASS}/prior", {"kind": "flat"}, "mass.prior.kind: must be 'uniform', 'log_uniform' or"),
+    (f"{MASS}/prior", {"kind": "flat"}, "mass.prior.kind: must be 'uniform', 'log_uniform', "),
     (
         f"{MASS}/prior",
         {"kind": "uniform", "lower": "3 TeV", "upper": "2 TeV"},
