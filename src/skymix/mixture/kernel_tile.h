@@ -1,0 +1,271 @@
+/* The mixture sum of one point over tiles, for one set of instructions. kernel.c includes this file
+ * once for each set, with
+ *   LANES   doubles in a vector register
+ *   BLOCK   vectors that are mixed at a time, so that sums and products stay in registers
+ *   TARGET  attribute that allows the instructions
+ *   NAME(x) name of x in this set
+ */
+
+#define VEC NAME(vec)
+#define BITS NAME(bits)
+#define INLINE static inline __attribute__((always_inline)) TARGET
+
+typedef double VEC __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+typedef float NAME(half) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+typedef int64_t BITS __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+typedef uint64_t NAME(ubits) __attribute__((vector_size(8 * LANES)));
+
+INLINE VEC NAME(load)(const char *row, int64_t i, int single)
+{
+    if (single)
+        return __builtin_convertvector(*(const NAME(half) *)((const float *)row + i), VEC);
+    return *(const VEC *)((const double *)row + i);
+}
+
+/* s[u] = sum of coefficient x row, for `count` vectors from datum `at` on. */
+INLINE void NAME(mix)(VEC *s, int count, const mixture *m, int64_t at, int single, int ahead)
+{
+#pragma GCC unroll 8
+    for (int u = 0; u < count; u++)
+        s[u] = m->scaled[0] * NAME(load)(m->row[0], at + u * LANES, single);
+    for (int64_t r = 1; r < m->nterm; r++) {
+        const double c = m->scaled[r];
+        const char *row = m->row[r];
+#pragma GCC unroll 8
+        for (int u = 0; u < count; u++)
+            s[u] += c * NAME(load)(row, at + u * LANES, single);
+    }
+    if (ahead)
+        for (int64_t r = 0; r < m->nterm; r++) {
+            const char *next = m->row[r] + m->tile_bytes + at * (single ? 4 : 8);
+#pragma GCC unroll 8
+            for (int u = 0; u < count; u += 64 / (LANES * (single ? 4 : 8)))
+                __builtin_prefetch(next + u * LANES * (single ? 4 : 8));
+        }
+}
+
+/* One in each lane from `left` on. */
+INLINE void NAME(cover)(VEC *s, int count, int64_t left)
+{
+#pragma GCC unroll 8
+    for (int u = 0; u < count; u++) {
+        BITS inside = *(const BITS *)(LANE + u * LANES) < left;
+        s[u] = (VEC)(((BITS)s[u] & inside) | (ONE & ~inside));
+    }
+}
+
+/* Negative in each lane that is not a positive normal number. */
+INLINE BITS NAME(abnormal)(VEC x)
+{
+    BITS e = (BITS)((NAME(ubits))x >> 52);
+    return (e - 1) | (2046 - e);
+}
+
+/* slope[r] += sum of row / s; one division for all vectors of the block. */
+INLINE BITS NAME(divide)(const VEC *s, int count, const mixture *m, int64_t at, int single,
+                         VEC *slope)
+{
+    VEC q[BLOCK];
+    q[0] = s[0];
+#pragma GCC unroll 8
+    for (int u = 1; u < count; u++)
+        q[u] = q[u - 1] * s[u];
+    const BITS bad = NAME(abnormal)(q[count - 1]);
+    VEC inverse = 1.0 / q[count - 1];
+#pragma GCC unroll 8
+    for (int u = count - 1; u > 0; u--) {
+        q[u] = inverse * q[u - 1];
+        inverse *= s[u];
+    }
+    q[0] = inverse;
+    for (int64_t r = 0; r < m->nterm; r++) {
+        VEC total = slope[r];
+#pragma GCC unroll 8
+        for (int u = 0; u < count; u++)
+            total += q[u] * NAME(load)(m->row[r], at + u * LANES, single);
+        slope[r] = total;
+    }
+    return bad;
+}
+
+INLINE double NAME(add_lanes)(VEC x)
+{
+    double total = 0.0;
+    for (int l = 0; l < LANES; l++)
+        total += x[l];
+    return total;
+}
+
+INLINE int NAME(any_negative)(BITS x)
+{
+    int64_t all = 0;
+    for (int l = 0; l < LANES; l++)
+        all |= x[l];
+    return all < 0;
+}
+
+/* The product of all mixture values of a tile, times the product so far; 0 if it left the range of
+ * normal numbers on the way. No mixture value exceeds 1, so that none brings a product back. */
+INLINE int NAME(multiply)(const mixture *m, sum *out, int single, int ahead, VEC *slope)
+{
+    const int64_t whole = m->filled & ~(int64_t)7;
+    BITS exponent = {0}, bad = {0};
+    VEC rest = (VEC){0} + 1.0;
+    int64_t at = 0, chunks = 0;
+#define STEP(count, covered)                                            \
+    {                                                                   \
+        VEC s[BLOCK];                                                   \
+        NAME(mix)(s, count, m, at, single, ahead);                      \
+        if (covered)                                                    \
+            NAME(cover)(s, count, m->filled - at);                      \
+        _Pragma("GCC unroll 8") for (int u = 0; u < (count); u++) p[u] *= s[u]; \
+        if (slope)                                                      \
+            bad |= NAME(divide)(s, count, m, at, single, slope);        \
+        at += (count) * LANES;                                          \
+    }
+    do {
+        VEC p[BLOCK];
+#pragma GCC unroll 8
+        for (int u = 0; u < BLOCK; u++)
+            p[u] = (VEC){0} + 1.0;
+        for (int k = 0; k < 8 && at + BLOCK * LANES <= whole; k++)
+            STEP(BLOCK, 0)
+        if (whole - at < BLOCK * LANES) {
+            if (BLOCK > 4 && whole - at >= 4 * LANES)
+                STEP(4, 0)
+            if (whole - at >= 2 * LANES)
+                STEP(2, 0)
+            if (whole - at >= LANES)
+                STEP(1, 0)
+            if (m->filled > whole)
+                STEP(8 / LANES, 1)
+        }
+#pragma GCC unroll 8
+        for (int u = 0; u < BLOCK; u++) {
+            exponent += (BITS)((NAME(ubits))p[u] >> 52);
+            bad |= NAME(abnormal)(p[u]);
+            p[u] = (VEC)(((BITS)p[u] & MANTISSA) | ONE);
+        }
+#pragma GCC unroll 4
+        for (int u = 0; u < BLOCK / 2; u++)
+            p[u] *= p[u + BLOCK / 2];
+#pragma GCC unroll 4
+        for (int u = 0; u < BLOCK / 2; u++)
+            rest *= p[u];
+        chunks++;
+    } while (at < m->filled);
+#undef STEP
+    if (NAME(any_negative)(bad))
+        return 0;
+    /* A mantissa is below 2, a tile has at most 2048 / 8 of them: no overflow. */
+    double product = out->mantissa;
+    for (int l = 0; l < LANES; l++) {
+        product *= rest[l];
+        out->exponent += exponent[l];
+    }
+    out->exponent += m->filled * m->shift - 1023 * chunks * BLOCK * LANES;
+    set_product(out, product);
+    return 1;
+}
+
+/* Logarithm of positive normal numbers: x = 2^e f with f in [sqrt 1/2, sqrt 2), and
+ * ln f = 2 artanh z, z = (f - 1) / (f + 1), |z| < 0.172. */
+INLINE VEC NAME(logarithm)(VEC x, VEC *e)
+{
+    const BITS above = (BITS)x - ROOT_HALF;
+    const BITS biased = (BITS)((NAME(ubits))(above + (1024ll << 52)) >> 52);
+    *e = (VEC)(biased | TWO_TO_52) - (0x1p52 + 1024.0);
+    const VEC f = (VEC)((above & MANTISSA) + ROOT_HALF);
+    const VEC z = (f - 1.0) / (f + 1.0), zz = z * z;
+    VEC series = zz * (1.0 / 23);
+#pragma GCC unroll 16
+    for (int n = 21; n >= 3; n -= 2)
+        series = zz * (series + 1.0 / n);
+    return 2.0 * z + 2.0 * z * series;
+}
+
+/* The same for data of different multiplicity: a logarithm a datum. */
+INLINE int NAME(add_logs)(const mixture *m, sum *out, int single, VEC *slope)
+{
+    enum { COUNT = 8 / LANES };
+    BITS bad = {0};
+    VEC exponents = {0}, logs = {0};
+    for (int64_t at = 0; at < m->filled; at += 8) {
+        VEC s[COUNT];
+        NAME(mix)(s, COUNT, m, at, single, 0);
+        NAME(cover)(s, COUNT, m->filled - at);
+#pragma GCC unroll 8
+        for (int u = 0; u < COUNT; u++) {
+            const VEC weight = *(const VEC *)(m->counts + at + u * LANES);
+            VEC e;
+            bad |= NAME(abnormal)(s[u]);
+            logs += weight * NAME(logarithm)(s[u], &e);
+            exponents += weight * (e + (double)m->shift);
+            if (slope)
+                for (int64_t r = 0; r < m->nterm; r++)
+                    slope[r] += weight / s[u] * NAME(load)(m->row[r], at + u * LANES, single);
+        }
+    }
+    if (NAME(any_negative)(bad))
+        return 0;
+    out->exponents += NAME(add_lanes)(exponents);
+    out->logs += NAME(add_lanes)(logs);
+    return 1;
+}
+
+/* All points of a block over the tiles of a part. */
+TARGET static void NAME(add_part)(const table *t, const points *p, const block *k, int64_t part)
+{
+    double scaled[p->nterm];
+    const char *row[p->nterm];
+    VEC slope[p->gradient ? p->nterm : 1];
+    mixture m = {.nterm = p->nterm, .scaled = scaled, .row = row};
+    double multiplicity = 0.0;
+    for (int64_t tile = t->part[part]; tile < t->part[part + 1]; tile++) {
+        const int mixed = t->multiplicity[tile] == 0.0;
+        if (!mixed && t->multiplicity[tile] != multiplicity) {
+            take_logs(k, multiplicity);
+            multiplicity = t->multiplicity[tile];
+        }
+        for (int64_t b = 0; b < k->npoint; b++) {
+            sum *out = &k->sums[b];
+            if (!describe(&m, t, tile, p, k->order[b])) {
+                out->logs = NAN;
+                continue;
+            }
+            VEC *g = p->gradient ? slope : 0;
+            for (int64_t r = 0; g && r < p->nterm; r++)
+                g[r] = (VEC){0};
+            int good;
+            if (mixed)
+                good = g ? (t->single ? NAME(add_logs)(&m, out, 1, slope)
+                                      : NAME(add_logs)(&m, out, 0, slope))
+                         : (t->single ? NAME(add_logs)(&m, out, 1, 0)
+                                      : NAME(add_logs)(&m, out, 0, 0));
+            else if (g)
+                good = t->single ? NAME(multiply)(&m, out, 1, 0, slope)
+                                 : NAME(multiply)(&m, out, 0, 0, slope);
+            else if (p->npoint == 1)
+                good = t->single ? NAME(multiply)(&m, out, 1, 1, 0)
+                                 : NAME(multiply)(&m, out, 0, 1, 0);
+            else
+                good = t->single ? NAME(multiply)(&m, out, 1, 0, 0)
+                                 : NAME(multiply)(&m, out, 0, 0, 0);
+            if (!good)
+                add_each(t, &m, tile, out, g ? m.gradient : 0);
+            else if (g)
+                for (int64_t r = 0; r < p->nterm; r++)
+                    m.gradient[r] +=
+                        NAME(add_lanes)(slope[r]) * (mixed ? 1.0 : multiplicity) * m.scale;
+        }
+    }
+    take_logs(k, multiplicity);
+}
+
+#undef VEC
+#undef BITS
+#undef INLINE
+#undef LANES
+#undef BLOCK
+#undef TARGET
+#undef NAME
