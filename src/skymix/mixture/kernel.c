@@ -22,6 +22,7 @@
 #define ONE 0x3FF0000000000000ll
 #define ROOT_HALF 0x3FE6A09E667F3BCDll
 #define TWO_TO_52 0x4330000000000000ll
+#define BAD (1ll << 40) /* more than any sum of exponents in a tile */
 #define LN2 0x1.62e42fefa39efp-1
 #define LN2_REST 0x1.abc9e3b39803fp-56
 
@@ -70,7 +71,6 @@ typedef struct {
 /* One point on one tile. */
 typedef struct {
     int64_t nterm, filled;
-    int64_t tile_bytes;
     const double *coefficient;
     int64_t shift;  /* power of two above their sum */
     double scale;   /* 2^-shift */
@@ -123,7 +123,6 @@ static inline int describe(mixture *m, const table *t, int64_t tile, const point
         m->scaled[r] = coefficients[r] * m->scale;
     m->coefficient = coefficients;
     m->filled = t->filled[tile];
-    m->tile_bytes = t->nrow * t->width[tile] * size;
     m->counts = t->counts + t->counts_at[tile];
     m->gradient = p->gradient ? p->gradient + set : 0;
     return 1;

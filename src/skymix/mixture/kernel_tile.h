@@ -23,7 +23,7 @@ INLINE VEC NAME(load)(const char *row, int64_t i, int single)
 }
 
 /* s[u] = sum of coefficient x row, for `count` vectors from datum `at` on. */
-INLINE void NAME(mix)(VEC *s, int count, const mixture *m, int64_t at, int single, int ahead)
+INLINE void NAME(mix)(VEC *s, int count, const mixture *m, int64_t at, int single)
 {
 #pragma GCC unroll 8
     for (int u = 0; u < count; u++)
@@ -35,13 +35,6 @@ INLINE void NAME(mix)(VEC *s, int count, const mixture *m, int64_t at, int singl
         for (int u = 0; u < count; u++)
             s[u] += c * NAME(load)(row, at + u * LANES, single);
     }
-    if (ahead)
-        for (int64_t r = 0; r < m->nterm; r++) {
-            const char *next = m->row[r] + m->tile_bytes + at * (single ? 4 : 8);
-#pragma GCC unroll 8
-            for (int u = 0; u < count; u += 64 / (LANES * (single ? 4 : 8)))
-                __builtin_prefetch(next + u * LANES * (single ? 4 : 8));
-        }
 }
 
 /* One in each lane from `left` on. */
@@ -90,23 +83,41 @@ INLINE BITS NAME(divide)(const VEC *s, int count, const mixture *m, int64_t at, 
 
 INLINE double NAME(add_lanes)(VEC x)
 {
-    double total = 0.0;
-    for (int l = 0; l < LANES; l++)
-        total += x[l];
-    return total;
+    double lane[LANES];
+    *(VEC *)lane = x;
+#pragma GCC unroll 3
+    for (int h = LANES / 2; h > 0; h /= 2)
+        for (int l = 0; l < h; l++)
+            lane[l] += lane[l + h];
+    return lane[0];
 }
 
-INLINE int NAME(any_negative)(BITS x)
+INLINE double NAME(multiply_lanes)(VEC x)
 {
-    int64_t all = 0;
-    for (int l = 0; l < LANES; l++)
-        all |= x[l];
-    return all < 0;
+    double lane[LANES];
+    *(VEC *)lane = x;
+#pragma GCC unroll 3
+    for (int h = LANES / 2; h > 0; h /= 2)
+        for (int l = 0; l < h; l++)
+            lane[l] *= lane[l + h];
+    return lane[0];
+}
+
+/* Sum of the lanes, at least 2^40 if one of `bad` is negative. */
+INLINE int64_t NAME(add_exponents)(BITS x, BITS bad)
+{
+    int64_t lane[LANES];
+    *(BITS *)lane = x + (BITS)((NAME(ubits))(bad & INT64_MIN) >> 23);
+#pragma GCC unroll 3
+    for (int h = LANES / 2; h > 0; h /= 2)
+        for (int l = 0; l < h; l++)
+            lane[l] += lane[l + h];
+    return lane[0];
 }
 
 /* The product of all mixture values of a tile, times the product so far; 0 if it left the range of
  * normal numbers on the way. No mixture value exceeds 1, so that none brings a product back. */
-INLINE int NAME(multiply)(const mixture *m, sum *out, int single, int ahead, VEC *slope)
+INLINE int NAME(multiply)(const mixture *m, sum *out, int single, VEC *slope)
 {
     const int64_t whole = m->filled & ~(int64_t)7;
     BITS exponent = {0}, bad = {0};
@@ -115,7 +126,7 @@ INLINE int NAME(multiply)(const mixture *m, sum *out, int single, int ahead, VEC
 #define STEP(count, covered)                                            \
     {                                                                   \
         VEC s[BLOCK];                                                   \
-        NAME(mix)(s, count, m, at, single, ahead);                      \
+        NAME(mix)(s, count, m, at, single);                      \
         if (covered)                                                    \
             NAME(cover)(s, count, m->filled - at);                      \
         _Pragma("GCC unroll 8") for (int u = 0; u < (count); u++) p[u] *= s[u]; \
@@ -155,16 +166,12 @@ INLINE int NAME(multiply)(const mixture *m, sum *out, int single, int ahead, VEC
         chunks++;
     } while (at < m->filled);
 #undef STEP
-    if (NAME(any_negative)(bad))
+    const int64_t total = NAME(add_exponents)(exponent, bad);
+    if (total >= BAD)
         return 0;
-    /* A mantissa is below 2, a tile has at most 2048 / 8 of them: no overflow. */
-    double product = out->mantissa;
-    for (int l = 0; l < LANES; l++) {
-        product *= rest[l];
-        out->exponent += exponent[l];
-    }
-    out->exponent += m->filled * m->shift - 1023 * chunks * BLOCK * LANES;
-    set_product(out, product);
+    out->exponent += total + m->filled * m->shift - 1023 * chunks * BLOCK * LANES;
+    /* A mantissa is below 2, and a tile has at most 2048 / 8 of them: no overflow. */
+    set_product(out, out->mantissa * NAME(multiply_lanes)(rest));
     return 1;
 }
 
@@ -192,7 +199,7 @@ INLINE int NAME(add_logs)(const mixture *m, sum *out, int single, VEC *slope)
     VEC exponents = {0}, logs = {0};
     for (int64_t at = 0; at < m->filled; at += 8) {
         VEC s[COUNT];
-        NAME(mix)(s, COUNT, m, at, single, 0);
+        NAME(mix)(s, COUNT, m, at, single);
         NAME(cover)(s, COUNT, m->filled - at);
 #pragma GCC unroll 8
         for (int u = 0; u < COUNT; u++) {
@@ -206,7 +213,7 @@ INLINE int NAME(add_logs)(const mixture *m, sum *out, int single, VEC *slope)
                     slope[r] += weight / s[u] * NAME(load)(m->row[r], at + u * LANES, single);
         }
     }
-    if (NAME(any_negative)(bad))
+    if (NAME(add_exponents)((BITS){0}, bad) >= BAD)
         return 0;
     out->exponents += NAME(add_lanes)(exponents);
     out->logs += NAME(add_lanes)(logs);
@@ -227,12 +234,20 @@ TARGET static void NAME(add_part)(const table *t, const points *p, const block *
             take_logs(k, multiplicity);
             multiplicity = t->multiplicity[tile];
         }
+        /* Each point fetches a share of the next tile, if all points need most of it. */
+        const int64_t bytes = t->nrow * t->width[tile] * (t->single ? 4 : 8);
+        const int64_t fetch =
+            k->npoint * 2 >= t->nrow ? (bytes / k->npoint + 63) & ~(int64_t)63 : 0;
+        const char *next = t->values + t->offset[tile] * (t->single ? 4 : 8) + bytes;
         for (int64_t b = 0; b < k->npoint; b++) {
             sum *out = &k->sums[b];
             if (!describe(&m, t, tile, p, k->order[b])) {
                 out->logs = NAN;
                 continue;
             }
+            if (fetch)
+                for (int64_t line = b * fetch; line < (b + 1) * fetch; line += 64)
+                    __builtin_prefetch(next + line, 0, 2);
             VEC *g = p->gradient ? slope : 0;
             for (int64_t r = 0; g && r < p->nterm; r++)
                 g[r] = (VEC){0};
@@ -243,14 +258,11 @@ TARGET static void NAME(add_part)(const table *t, const points *p, const block *
                          : (t->single ? NAME(add_logs)(&m, out, 1, 0)
                                       : NAME(add_logs)(&m, out, 0, 0));
             else if (g)
-                good = t->single ? NAME(multiply)(&m, out, 1, 0, slope)
-                                 : NAME(multiply)(&m, out, 0, 0, slope);
-            else if (p->npoint == 1)
-                good = t->single ? NAME(multiply)(&m, out, 1, 1, 0)
-                                 : NAME(multiply)(&m, out, 0, 1, 0);
+                good = t->single ? NAME(multiply)(&m, out, 1, slope)
+                                 : NAME(multiply)(&m, out, 0, slope);
             else
-                good = t->single ? NAME(multiply)(&m, out, 1, 0, 0)
-                                 : NAME(multiply)(&m, out, 0, 0, 0);
+                good = t->single ? NAME(multiply)(&m, out, 1, 0)
+                                 : NAME(multiply)(&m, out, 0, 0);
             if (!good)
                 add_each(t, &m, tile, out, g ? m.gradient : 0);
             else if (g)
