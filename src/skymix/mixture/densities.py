@@ -8,6 +8,8 @@ import numpy as np
 from skymix.axes import FloatArray, IntArray
 from skymix.mixture.kernel import TiledTable
 from skymix.mixture.parameters import Interpolation, ParameterAxis
+from skymix.mixture.points import log_likelihood, pack
+from skymix.mixture.tree import Tree
 
 PRECISIONS = {"double": "float64", "single": "float32"}
 
@@ -85,6 +87,7 @@ class DensityTable:
         sizes = [leaf.density.shape[0] for leaf in leaves]
         self._offsets = np.cumsum([0, *sizes[:-1]])
         self._tiles = self._check_and_tile(PRECISIONS[precision])
+        self._packed: dict[Tree, tuple[IntArray, FloatArray]] = {}
 
     def _check_and_tile(self, dtype: str) -> TiledTable:
         count = self.data.multiplicity.size
@@ -119,6 +122,24 @@ class DensityTable:
             coefficients = weights[:, None] * factors[:, :, self._leaf_of_term]
         total = self._tiles.log_sum(rows, coefficients, threads=self._threads)
         return np.asarray(total + self.data.constant)
+
+    def log_sum_of_tree(self, theta: FloatArray, tree: Tree) -> FloatArray:
+        """`log_sum` whose factors are the weights of the tree, in one compiled call.
+
+        The first parameters are the free fractions of the tree.
+        """
+        value = np.empty(theta.shape[0])
+        packed = self._packed.get(tree) or self._pack(tree)
+        if log_likelihood(np.ascontiguousarray(theta), *packed, self._threads, value):
+            raise MemoryError("the mixture sum found no memory, or no thread")
+        value += self.data.constant
+        return value
+
+    def _pack(self, tree: Tree) -> tuple[IntArray, FloatArray]:
+        at = self._interpolation
+        integers = self._offsets, at.column, at.logarithmic, at.start, at.first_axis
+        self._packed[tree] = pack(tree.edges, integers, at.positions, self._tiles.record)
+        return self._packed[tree]
 
     def responsibilities(self, theta: FloatArray, factors: FloatArray) -> FloatArray:
         """Probability of each leaf at each datum, (ndatum, nleaf).

@@ -44,8 +44,9 @@ def _load() -> None:
 
 
 _load()
-_highest_level = types.ExternalFunction("skymix_level", types.int64())
-_log_sum = types.ExternalFunction(
+# Functions of kernel.c, to be called from compiled code only.
+_highest_level: Any = types.ExternalFunction("skymix_level", types.int64())
+LOG_SUM: Any = types.ExternalFunction(
     "skymix_log_sum", types.int64(*[types.uintp] * 3, *[types.int64] * 4, *[types.uintp] * 2)
 )
 
@@ -192,7 +193,7 @@ class TiledTable:
     ) -> tuple[FloatArray, Any]:
         value = np.empty(coefficients.shape[0])
         failed = _call(
-            self._record,
+            self.record,
             self.nsegment,
             np.ascontiguousarray(rows, dtype=np.int64),
             np.ascontiguousarray(coefficients, dtype=np.float64),
@@ -215,7 +216,7 @@ class TiledTable:
         raise MemoryError("the mixture sum found no memory, or no thread")
 
     @cached_property
-    def _record(self) -> IntArray:
+    def record(self) -> IntArray:
         """The members of `table` in kernel.c."""
         arrays = (
             self.values,
@@ -260,7 +261,7 @@ def _call(
         or threads < 1
     ):
         return _SHAPE
-    return _log_sum(  # type: ignore[no-any-return]
+    return LOG_SUM(  # type: ignore[no-any-return]
         record.ctypes.data,
         rows.ctypes.data,
         coefficients.ctypes.data,
@@ -286,7 +287,9 @@ def _width(nrow: int) -> int:
     return max(64, min(_WIDEST, fitting // 64 * 64))
 
 
-def _tiles(segment: IntArray, multiplicity: FloatArray, width: int) -> Iterator[tuple[IntArray, bool]]:
+def _tiles(
+    segment: IntArray, multiplicity: FloatArray, width: int
+) -> Iterator[tuple[IntArray, bool]]:
     """Columns of each tile and whether their multiplicity is the same.
 
     All are of one segment. Those of a multiplicity that is rare in it come last, together.

@@ -82,7 +82,7 @@ class TabulatedMixture:
 
     def log_likelihood(self, theta: FloatArray) -> FloatArray:
         """Log likelihood, (n,), of parameters (n, ndim)."""
-        return self._table.log_sum(theta, self.weights(theta))
+        return self._table.log_sum_of_tree(theta, self.tree)
 
     def weights(self, theta: FloatArray) -> FloatArray:
         """Weights of the leaves, (n, nleaf)."""

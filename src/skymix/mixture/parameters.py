@@ -3,15 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
 from skymix.axes import FloatArray, IntArray
-
-_SLACK = 1e-9  # of a cell, that rounding may lead outside the grid
+from skymix.mixture.points import fill_terms, locate
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +47,7 @@ class ParameterAxis:
         Values outside the grid, which no prior allows, give a weight of NaN.
         """
         node, weight = np.empty(values.size, dtype=np.int64), np.empty(values.size)
-        _locate(np.ascontiguousarray(values), self.positions, self.spacing == "log", node, weight)
+        locate(np.ascontiguousarray(values), self.positions, self.spacing == "log", node, weight)
         return node, weight
 
 
@@ -64,14 +60,14 @@ class Interpolation:
     Parameters
     ----------
     column : (naxis,) parameter of each axis, table after table
-    logarithmic : (naxis,) whether its spacing is
+    logarithmic : (naxis,) 1 if its spacing is, else 0
     start : (naxis + 1,) its first node in `positions`
     first_axis : (ntable + 1,) first axis of each table
     positions : nodes, or their logarithms, of all axes
     """
 
     column: IntArray
-    logarithmic: NDArray[np.bool_]
+    logarithmic: IntArray
     start: IntArray
     first_axis: IntArray
     positions: FloatArray
@@ -82,7 +78,7 @@ class Interpolation:
         axes = [axis for table in tables for axis in table]
         return cls(
             np.array([names.index(axis.name) for axis in axes], dtype=np.int64),
-            np.array([axis.spacing == "log" for axis in axes], dtype=np.bool_),
+            np.array([axis.spacing == "log" for axis in axes], dtype=np.int64),
             np.cumsum([0, *(axis.nodes.size for axis in axes)]),
             np.cumsum([0, *(len(table) for table in tables)]),
             np.concatenate([np.empty(0), *(axis.positions for axis in axes)]),
@@ -106,7 +102,7 @@ class Interpolation:
         """
         shape = theta.shape[0], sum(self.term_counts)
         rows, coefficients = np.empty(shape, dtype=np.int64), np.empty(shape)
-        _fill_terms(
+        fill_terms(
             np.ascontiguousarray(theta),
             factor,
             offset,
@@ -119,52 +115,3 @@ class Interpolation:
             coefficients,
         )
         return rows, coefficients
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _place(value: float, positions: Any, logarithmic: bool) -> tuple[int, float]:
-    x = np.log(value) if logarithmic else value
-    node = min(max(np.searchsorted(positions, x, side="right") - 1, 0), positions.size - 2)
-    fraction = (x - positions[node]) / (positions[node + 1] - positions[node])
-    if not (-_SLACK <= fraction <= 1 + _SLACK):
-        return node, np.nan
-    return node, min(max(fraction, 0.0), 1.0)
-
-
-@njit(cache=True, nogil=True)
-def _locate(values: Any, positions: Any, logarithmic: bool, node: Any, weight: Any) -> None:
-    for i in range(values.size):
-        node[i], weight[i] = _place(values[i], positions, logarithmic)
-
-
-@njit(cache=True, nogil=True)
-def _fill_terms(
-    theta: Any,
-    factor: Any,
-    offset: Any,
-    column: Any,
-    logarithmic: Any,
-    start: Any,
-    first_axis: Any,
-    positions: Any,
-    rows: Any,
-    coefficients: Any,
-) -> None:
-    for i in range(theta.shape[0]):
-        at = 0
-        for k in range(offset.size):
-            rows[i, at], coefficients[i, at] = 0, factor[i, k]
-            count = 1
-            for a in range(first_axis[k], first_axis[k + 1]):
-                grid = positions[start[a] : start[a + 1]]
-                node, upper = _place(theta[i, column[a]], grid, logarithmic[a])
-                for low in range(at, at + count):
-                    high = low + count
-                    rows[i, low] = rows[i, low] * grid.size + node
-                    rows[i, high] = rows[i, low] + 1
-                    coefficients[i, high] = coefficients[i, low] * upper
-                    coefficients[i, low] *= 1 - upper
-                count *= 2
-            for t in range(at, at + count):
-                rows[i, t] += offset[k]
-            at += count

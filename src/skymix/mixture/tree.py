@@ -6,13 +6,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from skymix.axes import FloatArray, IntArray
+from skymix.mixture.points import FIXED, REST, leaf_weights
 from skymix.mixture.priors import SimplexPrior
-
-# Edges whose share is not a free fraction.
-_REST, _FIXED = -1, -2
 
 
 @dataclass(frozen=True)
@@ -111,12 +108,12 @@ class Tree:
     def weights(self, fractions: FloatArray) -> FloatArray:
         """Weights of the leaves, (n, nleaf), of free fractions (n, ndim); rows add up to 1."""
         out = np.empty((fractions.shape[0], len(self.leaves)))
-        _leaf_weights(np.ascontiguousarray(fractions), *self._edges, out)
+        leaf_weights(np.ascontiguousarray(fractions), *self.edges, out)
         return out
 
     @cached_property
-    def _edges(self) -> tuple[IntArray, IntArray, FloatArray, IntArray]:
-        """Parent, column of the fraction and fixed share of each edge; the leaf at its end.
+    def edges(self) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+        """Parent, column of the fraction, leaf at the end and fixed share of each edge.
 
         Edges go from each split to its children, in the order of `splits`. A node has the number
         of its edge plus one, the root 0. A leaf's number is -1 for a split.
@@ -130,35 +127,14 @@ class Tree:
                 number[name] = len(parent)
                 leaf.append(self.leaves.index(name) if isinstance(child, str) else -1)
                 if not isinstance(node.prior, SimplexPrior):
-                    column.append(_FIXED)
+                    column.append(FIXED)
                     share.append(node.prior[j])
                     continue
                 last = j == len(node.children) - 1
-                column.append(_REST if last else free)
+                column.append(REST if last else free)
                 free += not last
                 share.append(np.nan)
-        return np.array(parent), np.array(column), np.array(share), np.array(leaf)
-
-
-@njit(cache=True, nogil=True)
-def _leaf_weights(
-    fractions: Any, parent: Any, column: Any, fixed: Any, leaf: Any, out: Any
-) -> None:
-    weight = np.empty(parent.size + 1)
-    weight[0] = 1.0
-    for i in range(fractions.shape[0]):
-        left = 1.0
-        for e in range(parent.size):
-            if column[e] == _FIXED:
-                share = fixed[e]
-            elif column[e] == _REST:
-                share, left = max(left, 0.0), 1.0
-            else:
-                share = fractions[i, column[e]]
-                left -= share
-            weight[e + 1] = weight[parent[e]] * share
-            if leaf[e] >= 0:
-                out[i, leaf[e]] = weight[e + 1]
+        return np.array(parent), np.array(column), np.array(leaf), np.array(share)
 
 
 def _node(name: str, settings: Mapping[str, Any]) -> Node:
