@@ -1,20 +1,29 @@
-"""The mixture likelihood against a logaddexp loop over leaves and against scipy's logsumexp.
+"""The mixture likelihood against a logaddexp loop over leaves, scipy's logsumexp and the machine.
 
 Four leaves, one of them on 121 grid nodes. The baselines take log tables and the nearest node;
-skymix interpolates. Each ratio is baseline over skymix in microseconds a parameter point.
+skymix interpolates. A ratio of costs is baseline over skymix for one parameter point, the median of
+ratios of calls that follow each other.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from statistics import median
 
 import numpy as np
 from scipy.special import logsumexp
 
-from benchmarks.timing import median_seconds
+from benchmarks.machine import Machine
+from benchmarks.timing import seconds
 from skymix.mixture import LeafTable, ParameterAxis, TabulatedMixture, Tree, prior_from_mapping
+from skymix.mixture.kernel import TiledTable
 
 NODES = 121
 BATCH = 512
+LONG = 10_000_000
+# A point's terms: three fixed rows and two that are interpolated; one product of mixture values.
+OPERATIONS = 6
+
+Figure = tuple[str, float, str]
 
 
 def problem(n: int, rng: np.random.Generator) -> tuple[TabulatedMixture, np.ndarray]:
@@ -43,19 +52,94 @@ def scipy_point(log_table: np.ndarray, log_weights: np.ndarray, node: int) -> fl
     return float(logsumexp(rows + log_weights[:, None], axis=0).sum())
 
 
-def run() -> Iterator[tuple[str, float, str]]:
-    """Figures of the mixture likelihood."""
+def side_by_side(
+    calls: dict[str, Callable[[], object]], repeats: int, times: int = 1
+) -> dict[str, list[float]]:
+    """Seconds of each call, time after time in turn; a sample is the mean of `times` calls."""
+
+    def several(call: Callable[[], object]) -> None:
+        for _ in range(times):
+            call()
+
+    for call in calls.values():
+        call()
+    found: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repeats):
+        for name, call in calls.items():
+            found[name].append(seconds(partial(several, call)) / times)
+    return found
+
+
+def ratio(above: list[float], below: list[float]) -> float:
+    """Median of the ratios of calls that followed each other."""
+    return median(a / b for a, b in zip(above, below, strict=True))
+
+
+def against_loops(label: str, n: int, repeats: int, times: int) -> Iterator[Figure]:
+    """Costs beside the baselines, and beside the peak of multiply-adds."""
     rng = np.random.default_rng(0)
     log_weights = np.log(rng.dirichlet(np.ones(4)))
-    for label, n, repeats in (("n480", 480, 41), ("n1e5", 100_000, 9)):
-        mixture, log_table = problem(n, rng)
-        theta = mixture.prior_transform(rng.random((BATCH, mixture.ndim)))
-        baseline = median_seconds(partial(loop, log_table, log_weights, 60), repeats)
-        batched = median_seconds(partial(mixture.log_likelihood, theta), repeats) / BATCH
-        single = median_seconds(partial(mixture.log_likelihood, theta[:1]), repeats)
-        yield f"mixture.batched_microseconds_{label}", 1e6 * batched, "us"
-        yield f"mixture.batched_ratio_{label}", baseline / batched, ""
-        yield f"mixture.single_ratio_{label}", baseline / single, ""
-        if n > 1000:
-            other = median_seconds(partial(scipy_point, log_table, log_weights, 60), repeats)
-            yield f"mixture.scipy_ratio_{label}", other / batched, ""
+    mixture, log_table = problem(n, rng)
+    theta = mixture.prior_transform(rng.random((BATCH, mixture.ndim)))
+    one = theta[:1].copy()
+    machine = Machine()
+    found = side_by_side(
+        {
+            "loop": partial(loop, log_table, log_weights, 60),
+            "scipy": partial(scipy_point, log_table, log_weights, 60),
+            "single": partial(mixture.log_likelihood, one),
+            "batched": partial(mixture.log_likelihood, theta),
+            "gradient": partial(mixture.log_likelihood_gradient, theta),
+            "peak": partial(machine.multiply_add, OPERATIONS * n * 64),
+        },
+        repeats,
+        times,
+    )
+    yield f"mixture.batched_microseconds_{label}", 1e6 * median(found["batched"]) / BATCH, "us"
+    yield f"mixture.batched_ratio_{label}", BATCH * ratio(found["loop"], found["batched"]), ""
+    yield f"mixture.single_microseconds_{label}", 1e6 * median(found["single"]), "us"
+    yield f"mixture.single_ratio_{label}", ratio(found["loop"], found["single"]), ""
+    yield f"mixture.scipy_ratio_{label}", BATCH * ratio(found["scipy"], found["batched"]), ""
+    yield f"mixture.gradient_cost_{label}", ratio(found["gradient"], found["batched"]), "values"
+    fraction = BATCH / 64 * ratio(found["peak"], found["batched"])
+    yield f"mixture.fma_fraction_{label}", fraction, ""
+
+
+def precision(n: int, repeats: int) -> Iterator[Figure]:
+    """Error against long double, and what single-precision tables cost."""
+    rng = np.random.default_rng(1)
+    table = np.exp(rng.normal(-8, 2, (5, n)))
+    weights = rng.dirichlet(np.ones(5))
+    mixed = weights.astype(np.longdouble) @ table.astype(np.longdouble)
+    exact = np.log(mixed).sum()
+    rows, batch = np.tile(np.arange(5), (BATCH, 1)), np.tile(weights, (BATCH, 1))
+    tables = {d: TiledTable.build(table, np.ones(n), dtype=d) for d in ("float64", "float32")}
+    for name, built in tables.items():
+        found = built.log_sum(rows[:1], batch[:1])[0]
+        yield f"mixture.error_n1e5_{name}", float(abs(found - exact)), ""
+    for label, points in (("single", 1), ("batched", BATCH)):
+        calls = {d: partial(t.log_sum, rows[:points], batch[:points]) for d, t in tables.items()}
+        cost = side_by_side(calls, repeats)
+        yield f"mixture.float32_cost_{label}", ratio(cost["float32"], cost["float64"]), "values"
+
+
+def bandwidth(n: int, repeats: int) -> Iterator[Figure]:
+    """Speed at which one point reads its rows, beside that of a loop that only reads."""
+    rng = np.random.default_rng(2)
+    tiled = TiledTable.build(rng.random((5, n)), np.ones(n))
+    flat = tiled.values[: tiled.values.size // 64 * 64]
+    rows, weights = np.arange(5)[None], rng.dirichlet(np.ones(5))[None]
+    found = side_by_side(
+        {"read": partial(Machine().read, flat), "sum": partial(tiled.log_sum, rows, weights)},
+        repeats,
+    )
+    yield "mixture.bandwidth_n1e7", flat.nbytes / median(found["read"]) / 1e9, "GB/s"
+    yield "mixture.bandwidth_fraction_n1e7", ratio(found["read"], found["sum"]), ""
+
+
+def run() -> Iterator[Figure]:
+    """Figures of the mixture likelihood."""
+    yield from against_loops("n480", 480, 201, 20)
+    yield from against_loops("n1e5", 100_000, 15, 1)
+    yield from precision(100_000, 15)
+    yield from bandwidth(LONG, 9)

@@ -1,0 +1,32 @@
+"""What one core of this machine can do at most, measured by compiled loops."""
+
+import ctypes
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+SOURCE = Path(__file__).with_name("machine.c")
+FLAGS = ["-O3", "-march=native", "-mprefer-vector-width=512", "-Wno-psabi", "-shared", "-fPIC"]
+
+
+class Machine:
+    """Loops of machine.c, compiled for the processor at hand."""
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            library = Path(folder) / "machine.so"
+            subprocess.run(["cc", *FLAGS, "-o", library, SOURCE], check=True)
+            loaded = ctypes.CDLL(str(library))
+        self._read, self._multiply_add = loaded.read_all, loaded.multiply_add
+        self._read.argtypes = ctypes.c_void_p, ctypes.c_int64
+        self._multiply_add.argtypes = (ctypes.c_int64,)
+
+    def read(self, array: np.ndarray) -> None:
+        """Read all of a float64 array whose size is a multiple of 64."""
+        self._read(array.ctypes.data, array.size)
+
+    def multiply_add(self, count: int) -> None:
+        """Do `count` multiply-adds, a multiple of 64, in registers."""
+        self._multiply_add(count // 64)
