@@ -17,6 +17,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 #define MANTISSA 0x000FFFFFFFFFFFFFll
 #define ONE 0x3FF0000000000000ll
@@ -181,6 +184,7 @@ static void add_each(const table *t, const mixture *m, int64_t tile, sum *out, d
 #define LANES 2
 #define BLOCK 4
 #define TARGET
+#define WIDEN(p) ((VEC){(p)[0], (p)[1]})
 #define NAME(x) x##_baseline
 #include "kernel_tile.h"
 
@@ -188,12 +192,14 @@ static void add_each(const table *t, const mixture *m, int64_t tile, sum *out, d
 #define LANES 4
 #define BLOCK 4
 #define TARGET __attribute__((target("avx2,fma")))
+#define WIDEN(p) (VEC) _mm256_cvtps_pd(_mm_loadu_ps(p))
 #define NAME(x) x##_avx2
 #include "kernel_tile.h"
 
 #define LANES 8
 #define BLOCK 8
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma")))
+#define WIDEN(p) (VEC) _mm512_cvtps_pd(_mm256_loadu_ps(p)) /* GCC would take it in halves */
 #define NAME(x) x##_avx512
 #include "kernel_tile.h"
 #endif

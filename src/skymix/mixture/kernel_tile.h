@@ -3,6 +3,7 @@
  *   LANES   doubles in a vector register
  *   BLOCK   vectors that are mixed at a time, so that sums and products stay in registers
  *   TARGET  attribute that allows the instructions
+ *   WIDEN(p) vector of doubles from the floats at p
  *   NAME(x) name of x in this set
  */
 
@@ -11,24 +12,26 @@
 #define INLINE static inline __attribute__((always_inline)) TARGET
 
 typedef double VEC __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
-typedef float NAME(half) __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 typedef int64_t BITS __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
 typedef uint64_t NAME(ubits) __attribute__((vector_size(8 * LANES)));
 
 INLINE VEC NAME(load)(const char *row, int64_t i, int single)
 {
     if (single)
-        return __builtin_convertvector(*(const NAME(half) *)((const float *)row + i), VEC);
+        return WIDEN((const float *)row + i);
     return *(const VEC *)((const double *)row + i);
 }
 
 /* s[u] = sum of coefficient x row, for `count` vectors from datum `at` on. */
-INLINE void NAME(mix)(VEC *s, int count, const mixture *m, int64_t at, int single)
+INLINE void NAME(mix)(VEC *s, int count, const mixture *m, int64_t at, int single,
+                      int64_t nterm)
 {
+    /* From zero, so that the compiler has no choice of which product to round. */
 #pragma GCC unroll 8
     for (int u = 0; u < count; u++)
-        s[u] = m->scaled[0] * NAME(load)(m->row[0], at + u * LANES, single);
-    for (int64_t r = 1; r < m->nterm; r++) {
+        s[u] = (VEC){0};
+#pragma GCC unroll 8
+    for (int64_t r = 0; r < nterm; r++) {
         const double c = m->scaled[r];
         const char *row = m->row[r];
 #pragma GCC unroll 8
@@ -117,7 +120,8 @@ INLINE int64_t NAME(add_exponents)(BITS x, BITS bad)
 
 /* The product of all mixture values of a tile, times the product so far; 0 if it left the range of
  * normal numbers on the way. No mixture value exceeds 1, so that none brings a product back. */
-INLINE int NAME(multiply)(const mixture *m, sum *out, int single, VEC *slope)
+INLINE int NAME(multiply)(const mixture *m, sum *out, int single, VEC *slope,
+                          int64_t nterm)
 {
     const int64_t whole = m->filled & ~(int64_t)7;
     BITS exponent = {0}, bad = {0};
@@ -126,7 +130,7 @@ INLINE int NAME(multiply)(const mixture *m, sum *out, int single, VEC *slope)
 #define STEP(count, covered)                                            \
     {                                                                   \
         VEC s[BLOCK];                                                   \
-        NAME(mix)(s, count, m, at, single);                      \
+        NAME(mix)(s, count, m, at, single, nterm);                      \
         if (covered)                                                    \
             NAME(cover)(s, count, m->filled - at);                      \
         _Pragma("GCC unroll 8") for (int u = 0; u < (count); u++) p[u] *= s[u]; \
@@ -175,6 +179,24 @@ INLINE int NAME(multiply)(const mixture *m, sum *out, int single, VEC *slope)
     return 1;
 }
 
+/* With the number of terms known to the compiler where it is small. */
+INLINE int NAME(multiply_terms)(const mixture *m, sum *out)
+{
+#define CASE(n) \
+    case n:     \
+        return NAME(multiply)(m, out, 0, 0, n);
+    switch (m->nterm) {
+        CASE(2)
+        CASE(3)
+        CASE(4)
+        CASE(5)
+        CASE(6)
+        CASE(8)
+    }
+#undef CASE
+    return NAME(multiply)(m, out, 0, 0, m->nterm);
+}
+
 /* Logarithm of positive normal numbers: x = 2^e f with f in [sqrt 1/2, sqrt 2), and
  * ln f = 2 artanh z, z = (f - 1) / (f + 1), |z| < 0.172. */
 INLINE VEC NAME(logarithm)(VEC x, VEC *e)
@@ -199,7 +221,7 @@ INLINE int NAME(add_logs)(const mixture *m, sum *out, int single, VEC *slope)
     VEC exponents = {0}, logs = {0};
     for (int64_t at = 0; at < m->filled; at += 8) {
         VEC s[COUNT];
-        NAME(mix)(s, COUNT, m, at, single);
+        NAME(mix)(s, COUNT, m, at, single, m->nterm);
         NAME(cover)(s, COUNT, m->filled - at);
 #pragma GCC unroll 8
         for (int u = 0; u < COUNT; u++) {
@@ -237,7 +259,7 @@ TARGET static void NAME(add_part)(const table *t, const points *p, const block *
         /* Each point fetches a share of the next tile, if all points need most of it. */
         const int64_t bytes = t->nrow * t->width[tile] * (t->single ? 4 : 8);
         const int64_t fetch =
-            k->npoint * 2 >= t->nrow ? (bytes / k->npoint + 63) & ~(int64_t)63 : 0;
+            k->npoint * 2 >= t->nrow && tile + 1 < t->part[t->npart] ? (bytes / k->npoint + 63) & ~(int64_t)63 : 0;
         const char *next = t->values + t->offset[tile] * (t->single ? 4 : 8) + bytes;
         for (int64_t b = 0; b < k->npoint; b++) {
             sum *out = &k->sums[b];
@@ -258,11 +280,11 @@ TARGET static void NAME(add_part)(const table *t, const points *p, const block *
                          : (t->single ? NAME(add_logs)(&m, out, 1, 0)
                                       : NAME(add_logs)(&m, out, 0, 0));
             else if (g)
-                good = t->single ? NAME(multiply)(&m, out, 1, slope)
-                                 : NAME(multiply)(&m, out, 0, slope);
+                good = t->single ? NAME(multiply)(&m, out, 1, slope, m.nterm)
+                                 : NAME(multiply)(&m, out, 0, slope, m.nterm);
             else
-                good = t->single ? NAME(multiply)(&m, out, 1, 0)
-                                 : NAME(multiply)(&m, out, 0, 0);
+                good = t->single ? NAME(multiply)(&m, out, 1, 0, m.nterm)
+                                 : NAME(multiply_terms)(&m, out);
             if (!good)
                 add_each(t, &m, tile, out, g ? m.gradient : 0);
             else if (g)
@@ -280,4 +302,5 @@ TARGET static void NAME(add_part)(const table *t, const points *p, const block *
 #undef LANES
 #undef BLOCK
 #undef TARGET
+#undef WIDEN
 #undef NAME
