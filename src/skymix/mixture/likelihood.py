@@ -8,6 +8,7 @@ integral over the data space of one is the part of the component's events expect
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -54,7 +55,7 @@ class TabulatedMixture:
         self.priors = scanned.by_name
         self.names = (*(f"fraction.{child}" for child in tree.free_fractions), *self.priors)
         self._scanned = scanned
-        data = data if isinstance(data, Data) else Data(data)
+        data = replace(data, dataset=None) if isinstance(data, Data) else Data(data)
         self.multiplicity = data.multiplicity
         self._table = DensityTable(self.leaves, data, self.names, precision, threads)
 

@@ -11,7 +11,7 @@ and densities are normalised alike everywhere.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -97,7 +97,9 @@ class RateMixture:
         self.names = (*factors, *fractions, *self.priors)
         self._totals = [expected[leaf.name].sum(axis=0) for leaf in self.leaves]
         self._shares = [_shares(expected[leaf.name]).T for leaf in self.leaves]
-        self._table = DensityTable(self.leaves, data, self.names, precision, threads)
+        self._apart = any(nuisance.datasets is not None for nuisance in nuisances)
+        together = data if self._apart else replace(data, dataset=None)
+        self._table = DensityTable(self.leaves, together, self.names, precision, threads)
 
     @property
     def ndim(self) -> int:
@@ -159,8 +161,7 @@ class RateMixture:
 
         One data set stands for all, (n, 1, nleaf), where no nuisance tells them apart.
         """
-        apart = any(nuisance.datasets is not None for nuisance in self._nuisances)
-        sets = self._shares[0].shape[1] if apart else 1
+        sets = self._shares[0].shape[1] if self._apart else 1
         factors = np.ones((theta.shape[0], sets, len(self.leaves)))
         for nuisance in self._nuisances:
             value = theta[:, self.names.index(nuisance.name)]

@@ -42,11 +42,7 @@ def mixture_of(
     priors = {k: prior_from_mapping(p) for k, p in json.loads(tables.priors).items()}
     rates = json.loads(tables.rates)
     expected = dataset_counts(tables)
-    nuisances = _nuisances(tables, rates)
-    apart = any(nuisance.datasets is not None for nuisance in nuisances)
-    data = Data(
-        tables.multiplicity, tables.datum_dataset if apart else None, _left_by_merging(tables)
-    )
+    data = Data(tables.multiplicity, tables.datum_dataset, _left_by_merging(tables))
     try:
         leaves = _over_datasets(tables, expected)
         if tables.kind == "fractions":
@@ -58,7 +54,7 @@ def mixture_of(
             dict(zip(tables.leaves, rows, strict=True)),
             data,
             {name: _factor(prior) for name, prior in rates["amplitudes"].items()},
-            nuisances,
+            _nuisances(tables, rates),
             priors,
             {name: (p["of"], p["value"]) for name, p in rates["physical"].items()},
             precision,
