@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import integrate, special, stats
 
 from skymix.mixture import prior_from_mapping
-from skymix.mixture.priors import LogUniform, SimplexPrior, TruncatedNormal, Uniform
+from skymix.mixture.priors import LogNormal, LogUniform, SimplexPrior, TruncatedNormal, Uniform
 
 
 def truncated(mean, sd, lower, upper):
@@ -217,3 +217,22 @@ def test_shares_near_one_keep_what_is_left():
     left = stats.beta(2e-2, 1e-2).ppf(1 - 0.9)
     assert 0 < left < 1e-17
     assert x[0, 1] == pytest.approx(left * stats.beta(1e-2, 1e-2).ppf(0.9), rel=1e-6)
+
+
+@pytest.mark.parametrize(("lower", "upper"), [(0.0, np.inf), (0.5, 3.0), (0.0, 0.9)])
+def test_log_normal_is_scipys(lower, upper):
+    prior = LogNormal(1.2, 0.15, lower, upper)
+    free = stats.lognorm(0.15 * np.log(10), scale=1.2)
+    low, high = free.cdf([lower, upper])
+    u = np.linspace(0, 1, 41)[1:-1]
+    np.testing.assert_allclose(prior.transform(u), free.ppf(low + u * (high - low)), rtol=1e-9)
+    x = prior.transform(u)
+    np.testing.assert_allclose(prior.log_density(x), free.logpdf(x) - np.log(high - low))
+    outside = np.array([-1.0, 0.0, *([lower / 2] if lower else []), upper * 1.1])
+    assert np.all(np.isneginf(prior.log_density(outside)))
+
+
+@pytest.mark.parametrize("settings", [(0.0, 0.1), (1.0, 0.0), (1.0, 0.1, -1.0, 2.0)])
+def test_log_normal_needs_positive_numbers(settings):
+    with pytest.raises(ValueError, match="log_normal needs a positive median"):
+        LogNormal(*settings)
