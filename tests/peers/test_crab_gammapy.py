@@ -7,7 +7,7 @@ import pytest
 
 from skymix import pipeline
 from skymix.store import read_posterior
-from skymix.study import load_study
+from skymix.study import load_study, study_from_mapping
 
 pytestmark = [pytest.mark.peers, pytest.mark.data]
 
@@ -15,21 +15,14 @@ STUDY = Path("config/studies/crab.yaml")
 RUNS = ("run_23523", "run_23526", "run_23559", "run_23592")
 
 
-def gammapy_fit(path: Path, study) -> dict[str, float]:
-    """Index and number of source events, with errors, from a map fit of one run."""
+def gammapy_dataset(path: Path, study, name: str):
+    """Counts, response and background of a run on maps."""
     from astropy import units as u
     from astropy.coordinates import SkyCoord
     from gammapy.data import GTI, EventList, Observation
     from gammapy.datasets import MapDataset
     from gammapy.makers import MapDatasetMaker, SafeMaskMaker
     from gammapy.maps import MapAxis, WcsGeom
-    from gammapy.modeling import Fit
-    from gammapy.modeling.models import (
-        FoVBackgroundModel,
-        PointSpatialModel,
-        PowerLawSpectralModel,
-        SkyModel,
-    )
 
     observation = Observation.read(path)
     assert isinstance(observation.events, EventList)
@@ -46,19 +39,38 @@ def gammapy_fit(path: Path, study) -> dict[str, float]:
         skydir=crab, width=(region.width, region.height), binsz=0.04, proj="TAN", axes=[axis]
     )
     dataset = MapDatasetMaker().run(
-        MapDataset.create(geom, energy_axis_true=true, name="run"), observation
+        MapDataset.create(geom, energy_axis_true=true, name=name), observation
     )
-    dataset = SafeMaskMaker(methods=["offset-max"], offset_max=2 * u.deg).run(dataset, observation)
+    return SafeMaskMaker(methods=["offset-max"], offset_max=2 * u.deg).run(dataset, observation)
+
+
+def gammapy_joint(datasets, study):
+    """The source, fitted to all datasets together, with a background level of each."""
+    from gammapy.modeling import Fit
+    from gammapy.modeling.models import (
+        FoVBackgroundModel,
+        PointSpatialModel,
+        PowerLawSpectralModel,
+        SkyModel,
+    )
+
+    centre = study.region.centre
     source = SkyModel(
         PowerLawSpectralModel(index=2.6, amplitude="3.5e-11 cm-2 s-1 TeV-1", reference="1 TeV"),
-        PointSpatialModel(lon_0=crab.ra, lat_0=crab.dec, frame="icrs"),
+        PointSpatialModel(lon_0=f"{centre.lon} deg", lat_0=f"{centre.lat} deg", frame="icrs"),
         name="crab",
     )
     source.spatial_model.lon_0.frozen = source.spatial_model.lat_0.frozen = True
-    background = FoVBackgroundModel(dataset_name="run")
-    dataset.models = [source, background]
-    result = Fit().run([dataset])
-    assert result.success
+    for dataset in datasets:
+        dataset.models = [source, FoVBackgroundModel(dataset_name=dataset.name)]
+    assert Fit().run(datasets).success
+    return source
+
+
+def gammapy_fit(path: Path, study) -> dict[str, float]:
+    """Index and number of source events, with errors, from a map fit of one run."""
+    dataset = gammapy_dataset(path, study, "run")
+    source = gammapy_joint([dataset], study)
     spectrum = source.spectral_model
     number, slope = source_events(dataset), {}
     for parameter in (spectrum.index, spectrum.amplitude):
@@ -82,14 +94,26 @@ def source_events(dataset) -> float:
     return float((dataset.npred_signal(model_names=["crab"]) * dataset.mask).data.sum())
 
 
-def skymix_fit(study, run: str, folder: Path) -> dict[str, float]:
-    """The same from the stages of skymix."""
-    events, response = folder / "events" / f"{run}.h5", folder / "response.h5"
+def fractions_of_each(study):
+    """The study with a fit of the fractions in every run, so that each run stands for itself."""
+    settings = study.model_dump(mode="json")
+    return study_from_mapping(settings | {"likelihood": {}, "fits": "separate"})
+
+
+def make_marginals(study, run: str, folder: Path) -> int:
+    """Stages of a run up to its marginals; the number of its events."""
+    events, response = folder / "events" / f"{run}.h5", folder / f"{run}.h5"
     number = pipeline.read_events(study, run, events).size
     pipeline.tabulate_response(study, run, response)
     for component in study.components:
         output = folder / "marginals" / run / f"{component}.h5"
         pipeline.marginalise_nuisance(study, run, component, events, response, output)
+    return number
+
+
+def skymix_fit(study, run: str, folder: Path) -> dict[str, float]:
+    """The same from the stages of skymix, by the fractions of one run."""
+    number = make_marginals(study, run, folder)
     likelihood, posterior = folder / "likelihood.h5", folder / "posterior.nc"
     pipeline.gather_marginals(study, run, folder / "events", folder / "marginals", likelihood)
     pipeline.sample_posterior(study, likelihood, posterior)
@@ -107,7 +131,7 @@ def skymix_fit(study, run: str, folder: Path) -> dict[str, float]:
 @pytest.mark.parametrize("run", RUNS)
 def test_index_and_source_events_agree(run, data_folder, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("SKYMIX_DATA", str(data_folder))
-    study = load_study(STUDY)
+    study = fractions_of_each(load_study(STUDY))
     ours = skymix_fit(study, run, tmp_path)
     theirs = gammapy_fit(data_folder / study.observations[run].events.path, study)
     with capsys.disabled():
@@ -123,3 +147,36 @@ def test_index_and_source_events_agree(run, data_folder, tmp_path, monkeypatch, 
     assert abs(ours["number"] - theirs["number"]) < 0.35 * theirs["number_error"]
     np.testing.assert_allclose(ours["index_error"], theirs["index_error"], rtol=0.2)
     np.testing.assert_allclose(ours["number_error"], theirs["number_error"], rtol=0.2)
+
+
+def test_joint_flux_and_index_agree(data_folder, tmp_path, monkeypatch, capsys) -> None:
+    """Amplitude and index of four runs together, the background of each free in both."""
+    monkeypatch.setenv("SKYMIX_DATA", str(data_folder))
+    study = load_study(STUDY)
+    likelihood, posterior = tmp_path / "likelihood.h5", tmp_path / "posterior.nc"
+    for run in RUNS:
+        make_marginals(study, run, tmp_path)
+    pipeline.gather_marginals(
+        study, "joint", tmp_path / "events", tmp_path / "marginals", likelihood
+    )
+    pipeline.sample_posterior(study, likelihood, posterior)
+    draws = read_posterior(posterior)["posterior"]
+    paths = [data_folder / study.observations[run].events.path for run in RUNS]
+    datasets = [gammapy_dataset(path, study, run) for run, path in zip(RUNS, paths, strict=True)]
+    spectrum = gammapy_joint(datasets, study).spectral_model
+    for name, scale in (("amplitude", 1e-11), ("index", 1.0)):
+        values = draws[f"crab.{name}"].values / scale
+        theirs = getattr(spectrum, name)
+        value, error = theirs.value / scale, theirs.error / scale
+        with capsys.disabled():
+            print(
+                f"\njoint {name}: skymix {values.mean():.3f} +- {values.std():.3f}"
+                f"  gammapy {value:.3f} +- {error:.3f}",
+                end="",
+            )
+        assert abs(values.mean() - value) < 0.35 * error
+        np.testing.assert_allclose(values.std(), error, rtol=0.2)
+    levels = [float(draws[f"background.{run}"].mean()) for run in RUNS]
+    norms = [dataset.background_model.spectral_model.norm for dataset in datasets]
+    for ours, norm in zip(levels, norms, strict=True):
+        assert abs(ours - norm.value) < 0.35 * norm.error

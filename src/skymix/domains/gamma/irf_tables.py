@@ -27,7 +27,7 @@ _FORMATS = {
     "PSF": ("PSF_TABLE", "PSF_3GAUSS", "PSF_KING"),
     "BKG": ("BKG_3D", "BKG_2D"),
 }
-_OVERSHOOT = 0.03  # of an energy's dispersion, that negative cells may hold
+_OVERSHOOT = 0.03  # of an energy's integral, that negative values may hold
 _REVERSED_EXPORTER = ("SASH FITS::EventListWriter", "0.2")  # CREATOR, HDUVERS of EVENTS
 
 
@@ -145,7 +145,8 @@ def _read_edisp(hdu: Any, path: Path) -> EnergyDispersion:
     _format(hdu, "EDISP", path)
     irf, values = _load(hdu, EnergyDispersion2D, "", path, signed=True)
     edges = _axis(irf, "migra", "").edges
-    share = _without_overshoots(np.moveaxis(values * np.diff(edges)[:, None], 2, 0), path)
+    width = np.diff(edges)
+    share = _without_overshoots(np.moveaxis(values, (2, 1), (0, 2)), width, hdu, path) * width
     total = share.sum(axis=2, keepdims=True)
     share = np.cumsum(share, axis=2) / np.where(total > 0, total, 1.0)
     cumulative = np.concatenate([np.zeros((*share.shape[:2], 1)), share], axis=2)
@@ -153,17 +154,17 @@ def _read_edisp(hdu: Any, path: Path) -> EnergyDispersion:
     return EnergyDispersion(energy, offset, edges, cumulative, total[..., 0] > 0)
 
 
-def _without_overshoots(share: FloatArray, path: Path) -> FloatArray:
-    """Shares of the migration cells, the last axis, with small negative ones set to zero.
+def _without_overshoots(values: FloatArray, volume: FloatArray, hdu: Any, path: Path) -> FloatArray:
+    """Density over the cells of the last axis, with small negative values set to zero.
 
     Interpolation in the making of a table overshoots: in H.E.S.S. DL3 DR1 by up to 2 % of an
-    energy's dispersion at the edge of the field, and by 0.03 % where events are used.
+    energy's integral at the edge of the field, and by 0.03 % where events are used.
     """
-    positive = np.maximum(share, 0.0)
-    if np.any((positive - share).sum(axis=2) > _OVERSHOOT * positive.sum(axis=2)):
+    positive = np.maximum(values, 0.0)
+    if np.any((positive - values) @ volume > _OVERSHOOT * (positive @ volume)):
         raise DataError(
-            f"{path}: EDISP has negative values that hold more than {100 * _OVERSHOOT:g} % of an"
-            " energy's dispersion; mend the table"
+            f"{path}: {hdu.name} has negative values that hold more than {100 * _OVERSHOOT:g} % of"
+            " an energy's integral; mend the table"
         )
     return positive
 
@@ -173,8 +174,9 @@ def _read_psf(hdu: Any, path: Path) -> PSF:
 
     form = _format(hdu, "PSF", path)
     if form == "PSF_TABLE":
-        irf, values = _load(hdu, PSF3D, "sr-1", path)
+        irf, values = _load(hdu, PSF3D, "sr-1", path, signed=True)
         rows, edges = _axis(irf, "energy_true", "TeV").nodes, _axis(irf, "rad", "deg").edges
+        values = _without_overshoots(values, np.diff(edges**2), hdu, path)
         models: list[PSFModel] = [
             Rings.from_density(rows, edges.copy(), values[:, k]) for k in range(values.shape[1])
         ]
