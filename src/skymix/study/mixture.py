@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, Tag, model_validator
 
-from skymix.study.quantities import Default, PositiveNumber, Section
+from skymix.study.quantities import Default, Memory, PositiveNumber, Section
 
 
 class Dirichlet(Section):
@@ -115,6 +115,11 @@ class Marginalisation(Section):
         default=Default(1e-6),
         lt=0.1,
         description="Part of the response that the scan of an unbinned event may leave out.",
+    )
+    memory: Memory = Field(
+        default=Default(1e9),
+        ge=1e7,
+        description="Room for the working arrays, the tables of densities not counted.",
     )
 
 

@@ -143,5 +143,6 @@ Flux = Annotated[float, Unit("TeV-1 cm-2 s-1", "a differential flux", "3.5e-11 T
 Intensity = Annotated[
     float, Unit("TeV-1 cm-2 s-1 sr-1", "an intensity", "1.7e-8 TeV-1 cm-2 s-1 sr-1")
 ]
+Memory = Annotated[float, Unit("byte", "an amount of memory", "1 GB")]
 Number = Annotated[float, Unit("", "a number", "2.5", positive=False)]
 PositiveNumber = Annotated[float, Unit("", "a number greater than zero", "0.17")]

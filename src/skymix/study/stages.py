@@ -46,6 +46,8 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
         return _response_settings(study, names["observation"])
     if stage == "marginals":
         parts = _sections(study, "region", "grids", "selection", "marginalisation")
+        # How much room there is changes nothing but the time.
+        del parts["marginalisation"]["memory"]
         parts["component"] = _component_settings(study, names["component"], _without_prior)
         return parts
     if stage == "likelihood":

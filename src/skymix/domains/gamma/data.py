@@ -33,6 +33,17 @@ class Data:
         """Number of data."""
         return int(self.energy.size)
 
+    def part(self, which: slice) -> "Data":
+        """Some of the data; without the look-up from events to data."""
+        return Data(
+            self.energy[which],
+            self.lon[which],
+            self.lat[which],
+            self.multiplicity[which],
+            self.cell[which],
+            np.empty(0, dtype=np.int64),
+        )
+
 
 def data_of(events: Events, grid: Grid, binned: bool) -> Data:
     """Data of an event list on the study's reconstructed grid.

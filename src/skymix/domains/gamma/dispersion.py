@@ -21,52 +21,71 @@ def dispersion_matrix(response: Response, reconstructed: EnergyAxis) -> FloatArr
     steps = 0.5 * (c[..., 1:] + c[..., :-1]) * np.diff(y)
     integral = np.concatenate([np.zeros((*c.shape[:2], 1)), np.cumsum(steps, axis=-1)], axis=-1)
     true = np.log(response.energy_true_edges)
-    width = np.diff(true)
     reco = np.log(reconstructed.edges)
-    noffset, ntrue = c.shape[:2]
-    at_edge = np.empty((noffset, reco.size, ntrue))
-    for k in range(noffset):
-        for e in range(ntrue):
-            low, high = reco - true[e], reco - true[e + 1]
-            table, cumulative = integral[k, e], c[k, e]
-            at_edge[k, :, e] = (
-                _integral_at(low, y, table, cumulative) - _integral_at(high, y, table, cumulative)
-            ) / width[e]
+    low = _integral_at(reco - true[:-1, None], y, integral, c)
+    high = _integral_at(reco - true[1:, None], y, integral, c)
+    at_edge = (low - high) / np.diff(true)[:, None]
     # Rounding can leave -1e-17 where there is nothing.
-    return np.maximum(np.diff(at_edge, axis=1), 0.0)
+    return np.maximum(np.diff(at_edge, axis=-1), 0.0).transpose(0, 2, 1)
 
 
-def dispersion_at(response: Response, energy: FloatArray) -> FloatArray:
-    """Density of each reconstructed energy, (nevent, noffset, ntrue) TeV-1."""
+def true_edge_places(response: Response, energy: FloatArray) -> FloatArray:
+    """Place of each edge of the true cells among the nodes of an event's cumulative.
+
+    Returns
+    -------
+    (nevent, ntrue + 1) of ln(E_reco / edge), in steps from the first node
+    """
     y = response.log_migra
-    step = y[1] - y[0]
     true = np.log(response.energy_true_edges)
-    position = (np.log(energy)[:, None] - true[None, :] - y[0]) / step
-    index = np.clip(np.floor(position).astype(np.int64), 0, y.size - 2)
-    fraction = np.clip(position - index, 0.0, 1.0)
-    out = np.empty((energy.size, response.offset.size, true.size - 1))
-    cells = np.arange(true.size - 1)
-    for k in range(response.offset.size):
-        table = response.edisp[k]
-        at_low = _interpolate(table, cells, index[:, :-1], fraction[:, :-1])
-        at_high = _interpolate(table, cells, index[:, 1:], fraction[:, 1:])
-        out[:, k] = (at_low - at_high) / np.diff(true) / energy[:, None]
-    return np.maximum(out, 0.0)
+    return np.asarray((np.log(energy)[:, None] - true - y[0]) / (y[1] - y[0]))
 
 
-def _interpolate(
-    table: FloatArray, cells: np.ndarray, index: np.ndarray, fraction: FloatArray
-) -> FloatArray:
-    return np.asarray(table[cells, index] * (1 - fraction) + table[cells, index + 1] * fraction)
+def dispersion_bound(response: Response) -> FloatArray:
+    """Bound on the probability of an energy over a true cell's width, at any offset, (ntrue, ny).
+
+    It holds where the cell's lower edge is at a node of the cumulative, or up to one step after it.
+    The cumulative rises, so there it is at most its value at the next node, and at the cell's other
+    edge at least its value at the node below.
+    """
+    cumulative = response.edisp
+    _, ntrue, ny = cumulative.shape
+    width = np.diff(np.log(response.energy_true_edges))[:, None]
+    node = np.arange(ny)
+    below = np.floor(node - width / (response.log_migra[1] - response.log_migra[0]))
+    below = below.astype(np.int64)
+    lower = cumulative[:, np.arange(ntrue)[:, None], np.maximum(below, 0)] * (below >= 0)
+    upper = cumulative[:, :, np.minimum(node + 1, ny - 1)]
+    return np.asarray((upper - lower).max(axis=0) / width)
+
+
+def largest_dispersion(bound: FloatArray, place: FloatArray, energy: FloatArray) -> FloatArray:
+    """Bound on the density of each event's energy at any offset, (nevent, ntrue) TeV-1.
+
+    Parameters
+    ----------
+    bound : `dispersion_bound`
+    place : `true_edge_places`
+    energy : (nevent,) TeV
+    """
+    ntrue, ny = bound.shape
+    low, high = place[:, :-1], place[:, 1:]
+    node = np.clip(low.astype(np.int64), 0, ny - 1)
+    inside = (low > 0) & (high < ny - 1)
+    return np.where(inside, bound[np.arange(ntrue), node], 0.0) / energy[:, None]
 
 
 def _integral_at(
     at: FloatArray, y: FloatArray, integral: FloatArray, cumulative: FloatArray
 ) -> FloatArray:
-    """Integral of a piecewise linear cumulative up to `at`; 0 before the nodes, slope 1 after."""
+    """Integrals of piecewise linear cumulatives; 0 before the nodes, slope 1 after.
+
+    at : (nenergy, n); integral, cumulative : (noffset, nenergy, ny) -> (noffset, nenergy, n)
+    """
     step = y[1] - y[0]
     i = np.clip(((at - y[0]) / step).astype(np.int64), 0, y.size - 2)
     d = np.clip(at - y[i], 0.0, step)
-    slope = (cumulative[i + 1] - cumulative[i]) / step
-    inside = integral[i] + cumulative[i] * d + 0.5 * slope * d * d
+    cells = np.arange(at.shape[0])[:, None]
+    here, after = cumulative[:, cells, i], cumulative[:, cells, i + 1]
+    inside = integral[:, cells, i] + d * (here + 0.5 * (after - here) / step * d)
     return np.where(at <= y[0], 0.0, inside + np.maximum(at - y[-1], 0.0))

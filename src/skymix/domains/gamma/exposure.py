@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from skymix.axes import EnergyAxis, FloatArray, Grid, IntArray, SkyGrid, separation
+from skymix.domains.gamma.dispersion import dispersion_matrix
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.domains.gamma.psf_table import PSFTable
 from skymix.store.response import Response
@@ -39,6 +40,23 @@ class Exposure:
         """The PSF as the operators need it."""
         return PSFTable.from_nodes(self.response.psf, self.response.rad)
 
+    @cached_property
+    def map_nodes(self) -> tuple[IntArray, FloatArray]:
+        """`nodes` of the pixels of the true sky."""
+        return self.nodes(*self.true.sky.mesh())
+
+    @cached_property
+    def map_acceptance(self) -> FloatArray:
+        """`acceptance` of the pixels of the true sky."""
+        return self.acceptance(*self.true.sky.mesh())
+
+    @cached_property
+    def dispersion(self) -> FloatArray:
+        """Probability of each reconstructed cell, (nreco, noffset, ntrue)."""
+        return np.ascontiguousarray(
+            dispersion_matrix(self.response, self.data.energy).transpose(1, 0, 2)
+        )
+
     def nodes(self, lon: FloatArray, lat: FloatArray) -> tuple[IntArray, FloatArray]:
         """Lower offset node of each direction, and its distance to the next in units of theirs."""
         offsets = self.response.offset
@@ -60,6 +78,7 @@ class Exposure:
         value = (1 - f) * area[node] + f * area[node + 1]
         return np.where(inside[..., None], value * self.livetime, 0.0)
 
+    @cached_property
     def coarser(self) -> "Exposure":
         """The same with true cells of double width in each direction, as far as they divide."""
         energy, response = _merge_energies(self.true.energy, self.response)

@@ -1,7 +1,7 @@
 """A study's observation put together: grids, response, components, simulation, marginalisation."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,8 @@ from skymix.domains.gamma.data import Data, data_of
 from skymix.domains.gamma.exposure import Exposure, make_exposure
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.domains.gamma.grids import coverage, data_grid, true_grid
-from skymix.domains.gamma.marginalise import Rows, densities, marginalise
+from skymix.domains.gamma.marginalise import densities, marginalise_sources
+from skymix.domains.gamma.rows import Rows
 from skymix.domains.gamma.simulate import (
     Photons,
     counted,
@@ -43,23 +44,41 @@ def marginalise_component(
     data_folder: Path,
 ) -> Marginals:
     """Densities of a component of the study at the events of an observation."""
+    (marginals,) = marginalise_components(
+        study, observation, [component], events, response, data_folder
+    )
+    return marginals
+
+
+def marginalise_components(
+    study: Study,
+    observation: str,
+    components: Iterable[str],
+    events: Events,
+    response: Response,
+    data_folder: Path,
+) -> Iterator[Marginals]:
+    """Densities of components of the study at the events of an observation, one after the other.
+
+    They share what does not depend on the component. Those of the background come first; the order
+    is otherwise that of `components`.
+    """
     pointing = events.pointing_lon, events.pointing_lat
     exposure = _exposure(study, pointing, events.livetime, events.ontime, response)
-    binned = study.marginalisation.events == "binned"
+    settings = study.marginalisation
+    binned = settings.events == "binned"
     data = data_of(events, exposure.data, binned)
-    settings = study.components[component]
-    if isinstance(settings, CosmicRays):
-        return marginalise_background(
-            exposure, data, binned, settings.normalisation, component, observation
-        )
-    return marginalise(
-        build_source(component, settings, data_folder),
-        exposure,
-        data,
-        binned,
-        study.marginalisation.tolerance,
-        component,
-        observation,
+    sources = {}
+    for name in components:
+        component = study.components[name]
+        if isinstance(component, CosmicRays):
+            yield marginalise_background(
+                exposure, data, binned, component.normalisation, name, observation
+            )
+        else:
+            sources[name] = build_source(name, component, data_folder)
+    yield from marginalise_sources(
+        sources, exposure, data, binned, settings.tolerance, observation, settings.memory
     )
 
 

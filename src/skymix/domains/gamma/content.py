@@ -1,0 +1,86 @@
+"""Morphologies times acceptance: what the PSF acts on, once for all spectra."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from skymix.axes import FloatArray, IntArray
+from skymix.domains.gamma.components.base import GridMorphology, Source, Term
+from skymix.domains.gamma.exposure import Exposure
+from skymix.domains.gamma.rows import Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Directions with their counts per unit spectrum at each true energy.
+
+    Parameters
+    ----------
+    lon, lat : (npoint,) deg
+    values : (npoint, nenergy)
+    """
+
+    lon: FloatArray
+    lat: FloatArray
+    values: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A part of a component that is morphology times spectrum.
+
+    Parameters
+    ----------
+    rows : rows of the component's table that it adds to
+    map : (nlat, nlon, nenergy) counts per unit spectrum of each true pixel, None if there is no map
+    points : the same of single directions, None if there are none
+    spectrum : (nrow, nenergy) integral over each true energy cell
+    """
+
+    rows: IntArray
+    map: FloatArray | None
+    points: Points | None
+    spectrum: FloatArray
+
+
+def parts_of(source: Source, rows: Rows, exposure: Exposure) -> Iterator[Part]:
+    """Parts of a component; terms with a single spectrum are added up beforehand."""
+    for index, sky, spectral in rows.by_sky():
+        terms = source.terms(exposure.true, exposure.frame, sky, spectral)
+        if terms[0].spectrum.shape[0] > 1:
+            for term in terms:
+                values = _values(term, exposure)
+                on_map = values if isinstance(values, np.ndarray) else None
+                points = values if isinstance(values, Points) else None
+                yield Part(index, on_map, points, term.spectrum)
+        else:
+            yield _sum(terms, exposure, index)
+
+
+def _values(term: Term, exposure: Exposure) -> FloatArray | Points:
+    shape = term.morphology
+    if isinstance(shape, GridMorphology):
+        by_energy = shape.intensity if shape.intensity.ndim == 3 else shape.intensity[None]
+        weight = np.moveaxis(by_energy, 0, -1) * exposure.true.sky.solid_angle[..., None]
+        return np.asarray(weight * exposure.map_acceptance)
+    accepted = exposure.acceptance(shape.lon, shape.lat)
+    return Points(shape.lon, shape.lat, shape.weight[:, None] * accepted)
+
+
+def _sum(terms: tuple[Term, ...], exposure: Exposure, index: IntArray) -> Part:
+    """Terms of a single spectrum each as one part with a flat spectrum."""
+    total: FloatArray | None = None
+    points: list[Points] = []
+    for term in terms:
+        values = _values(term, exposure)
+        if isinstance(values, Points):
+            points.append(Points(values.lon, values.lat, values.values * term.spectrum[0]))
+        else:
+            values *= term.spectrum[0]
+            total = values if total is None else np.add(total, values, out=total)
+    joined = None
+    if points:
+        columns = ([getattr(p, name) for p in points] for name in ("lon", "lat", "values"))
+        joined = Points(*(np.concatenate(column) for column in columns))
+    return Part(index, total, joined, np.ones((1, exposure.true.energy.size)))

@@ -1,0 +1,175 @@
+"""Expected counts in all reconstructed cells: normalisation, maps, and densities of binned data."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from skymix.axes import FloatArray, IntArray
+from skymix.domains.gamma.components.base import Source
+from skymix.domains.gamma.content import Part, parts_of
+from skymix.domains.gamma.data import Data
+from skymix.domains.gamma.exposure import Exposure
+from skymix.domains.gamma.psf_operator import NEGLIGIBLE, maps_to_pixels, points_to_pixels
+from skymix.domains.gamma.rows import Rows
+
+# Data of which the true energies are held at a time.
+_DATA_AT_ONCE = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Expected counts of the rows of a table in the observed data space.
+
+    Parameters
+    ----------
+    expected : (nrow,) all counts
+    counts_map, counts_spectrum : (nrow, nlat, nlon), (nrow, nenergy) counts
+    at_data : (nrow, ndatum) counts TeV-1 sr-1 in the cell of each datum; no columns if unbinned
+    neglected : (nrow, nenergy) bound on what is missing of `at_data` at each reconstructed energy,
+        as the PSF is cut where it is negligible
+    """
+
+    expected: FloatArray
+    counts_map: FloatArray
+    counts_spectrum: FloatArray
+    at_data: FloatArray
+    neglected: FloatArray
+
+    @classmethod
+    def none(cls, nrow: int, exposure: Exposure, ndatum: int) -> "Counts":
+        """No counts yet."""
+        energy, nlat, nlon = exposure.data.shape
+        shapes = ((nrow,), (nrow, nlat, nlon), (nrow, energy), (nrow, ndatum), (nrow, energy))
+        return cls(*(np.zeros(shape) for shape in shapes))
+
+    def rows(self, part: slice) -> "Counts":
+        """Some of the rows."""
+        return Counts(*(getattr(self, name)[part] for name in self.__dataclass_fields__))
+
+
+def count_pixels(
+    tables: Sequence[tuple[Source, Rows]],
+    exposure: Exposure,
+    data: Data | None,
+    memory: float,
+) -> Iterator[Counts]:
+    """Expected counts of components one after the other; they share the work of the PSF.
+
+    Parameters
+    ----------
+    tables : components and the rows that are wanted
+    data : data whose cells are wanted too, None if there are none
+    memory : bytes for the working arrays
+    """
+    ndatum = 0 if data is None else data.size
+    owned = (
+        (number, part)
+        for number, (source, rows) in enumerate(tables)
+        for part in parts_of(source, rows, exposure)
+    )
+    done, out = 0, None
+    while batch := list(islice(owned, _parts_at_once(exposure, memory))):
+        sums = _to_pixels([part for _, part in batch], exposure, memory)
+        for (number, part), at_pixels in zip(batch, sums, strict=True):
+            while done < number:
+                if out is None:
+                    out = Counts.none(tables[done][1].size, exposure, ndatum)
+                yield out
+                done, out = done + 1, None
+            if out is None:
+                out = Counts.none(tables[number][1].size, exposure, ndatum)
+            _add(out, part, at_pixels, exposure, data)
+    if out is not None:
+        yield out
+
+
+def _parts_at_once(exposure: Exposure, memory: float) -> int:
+    """Parts whose maps and sums take half of the memory; the PSF has the other."""
+    noffset, ntrue = exposure.response.offset.size, exposure.true.energy.size
+    each = 8 * ntrue * (2 * exposure.true.sky.size + 2 * noffset * exposure.data.sky.size)
+    return max(1, int(0.5 * memory / each))
+
+
+def _to_pixels(parts: list[Part], exposure: Exposure, memory: float) -> list[FloatArray]:
+    """Content of the data pixels of each part, (npixel, noffset, nenergy)."""
+    sky, table = exposure.data.sky, exposure.psf
+    maps = [part.map for part in parts if part.map is not None]
+    spread: Iterator[FloatArray] = iter(())
+    if maps:
+        true = exposure.true.sky
+        stacked = np.stack(maps) if len(maps) > 1 else maps[0][None]
+        spread = iter(maps_to_pixels(stacked, true, sky, *exposure.map_nodes, table, 0.5 * memory))
+    out = []
+    for part in parts:
+        total = next(spread) if part.map is not None else None
+        if part.points is not None:
+            p = part.points
+            nodes = exposure.nodes(p.lon, p.lat)
+            added = points_to_pixels(p.lon, p.lat, p.values, sky, *nodes, table)
+            total = added if total is None else np.add(total, added, out=total)
+        assert total is not None  # a part has a map or points
+        out.append(total.reshape(sky.size, *total.shape[2:]))
+    return out
+
+
+def _add(out: Counts, part: Part, sums: FloatArray, exposure: Exposure, data: Data | None) -> None:
+    """Add what a part makes; its spectra come last, as sums over true energy."""
+    grid, dispersion, rows = exposure.data, exposure.dispersion, part.rows
+    seen = dispersion.sum(axis=0)  # share of any reconstructed energy
+    cover = exposure.coverage.ravel()
+    by_pixel = np.einsum("pke,ke->pe", sums, seen) * cover[:, None]
+    by_energy = np.einsum("rke,ke->re", dispersion, np.tensordot(cover, sums, 1))
+    counts_map = (part.spectrum @ by_pixel.T).reshape(-1, *grid.sky.shape)
+    out.counts_map[rows] += counts_map
+    out.counts_spectrum[rows] += part.spectrum @ by_energy.T
+    out.expected[rows] += counts_map.sum(axis=(1, 2))
+    if part.map is not None:
+        peak = exposure.psf.values.max(axis=(0, 1)) * part.map.sum(axis=(0, 1))
+        smeared = dispersion.max(axis=1) / grid.energy.widths[:, None]
+        out.neglected[rows] += part.spectrum @ (NEGLIGIBLE * peak * smeared).T
+    if data is not None:
+        _add_at_data(out, part, sums, exposure, data)
+
+
+def _add_at_data(out: Counts, part: Part, sums: FloatArray, exposure: Exposure, data: Data) -> None:
+    grid = exposure.data
+    energy, pixel = np.divmod(data.cell, grid.sky.size)
+    volume = grid.volume.ravel()[data.cell]
+    lit = sums.any(axis=2)
+    for start in range(0, data.size, _DATA_AT_ONCE):
+        here = slice(start, start + _DATA_AT_ONCE)
+        in_cells = np.empty((energy[here].size, sums.shape[2]))
+        _disperse(exposure.dispersion, sums, lit, energy[here], pixel[here], in_cells)
+        in_cells /= volume[here, None]
+        out.at_data[_consecutive(part.rows), here] += part.spectrum @ in_cells.T
+
+
+def _consecutive(rows: IntArray) -> IntArray | slice:
+    """The rows as a slice where they are one, which spares copies."""
+    if np.array_equal(rows, np.arange(rows[0], rows[0] + rows.size)):
+        return slice(int(rows[0]), int(rows[0]) + rows.size)
+    return rows
+
+
+@njit(cache=True)
+def _disperse(dispersion: Any, sums: Any, lit: Any, energy: Any, pixel: Any, out: Any) -> None:
+    """Content of cells by true energy, (ncell, ntrue): the sum over offset nodes.
+
+    dispersion : (nreco, noffset, ntrue)
+    sums : (npixel, noffset, ntrue)
+    lit : (npixel, noffset) whether there is any content
+    energy, pixel : (ncell,) reconstructed energy and pixel of each cell
+    """
+    ntrue = sums.shape[2]
+    for n in range(energy.size):
+        value = out[n]
+        value[:] = 0.0
+        for k in range(sums.shape[1]):
+            if lit[pixel[n], k]:
+                share, content = dispersion[energy[n], k], sums[pixel[n], k]
+                for e in range(ntrue):
+                    value[e] += share[e] * content[e]
