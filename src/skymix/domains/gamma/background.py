@@ -87,19 +87,19 @@ def cell_counts(exposure: Exposure, energy_points: int, sky_points: int) -> Floa
     low, high = np.log(grid.energy.edges[:-1]), np.log(grid.energy.edges[1:])
     energy = np.exp(low[:, None] + (high - low)[:, None] * x)
     energy_weight = wx * energy * (high - low)[:, None]
-    lon_edges, lat_edges = grid.sky.lon_edges, grid.sky.lat_edges
+    lats = grid.sky.lat_edges[:-1] + np.diff(grid.sky.lat_edges) * y[:, None]
+    lons = grid.sky.lon_edges[:-1] + np.diff(grid.sky.lon_edges) * y[:, None]
+    meshes = [np.meshgrid(lat, lon, indexing="ij") for lat in lats for lon in lons]
+    lat, lon = np.stack(meshes, axis=1)
+    # All directions at once: a change of frame takes its time for each call.
+    fov = exposure.frame.field_of_view(exposure.pointing, lon, lat)
     counts = np.zeros(grid.shape)
-    for ty, weight_y in zip(y, wy, strict=True):
-        for tx, weight_x in zip(y, wy, strict=True):
-            lat = lat_edges[:-1] + np.diff(lat_edges) * ty
-            lon = lon_edges[:-1] + np.diff(lon_edges) * tx
-            mesh_lat, mesh_lon = np.meshgrid(lat, lon, indexing="ij")
-            area = weight_x * weight_y * grid.sky.solid_angle
-            fov = exposure.frame.field_of_view(exposure.pointing, mesh_lon, mesh_lat)
-            at = background_cube(exposure.response, energy.ravel(), *fov)
-            at = at.reshape(*energy.shape, *mesh_lon.shape) * exposure.ontime
-            counts += np.einsum("ep,epij->eij", energy_weight, at) * area
-    return counts
+    for weight, fov_lon, fov_lat in zip(np.outer(wy, wy).ravel(), *fov, strict=True):
+        at = background_cube(exposure.response, energy.ravel(), fov_lon, fov_lat)
+        counts += weight * np.einsum(
+            "ep,epij->eij", energy_weight, at.reshape(*energy.shape, *grid.sky.shape)
+        )
+    return counts * grid.sky.solid_angle * exposure.ontime
 
 
 def _gauss(points: int) -> tuple[FloatArray, FloatArray]:

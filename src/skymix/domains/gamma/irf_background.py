@@ -96,7 +96,13 @@ def background_cube(
     nodes = (response.background_energy.size, *(1,) * fov_lon.ndim)
     rate = _in_field(response, np.arange(nodes[0]).reshape(nodes), fov_lon, fov_lat)
     column = (-1, *nodes[1:])
-    between = _between(rate[e], rate[e + 1], f.reshape(column))
+    f = f.reshape(column)
+    if np.all(rate > 0):
+        # A power law throughout: the logarithms are those of the nodes.
+        logs = np.log(rate)
+        between = np.exp(logs[e] + f * (logs[e + 1] - logs[e]))
+    else:
+        between = _between(rate[e], rate[e + 1], f)
     return np.where(in_energy.reshape(column), between, 0.0)
 
 

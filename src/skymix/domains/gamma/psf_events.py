@@ -37,7 +37,7 @@ def _level(ratio: float, limits: Any) -> int:
 def _interpolate(table: Any, position: float) -> float:
     at = min(max(position, 0.0), table.size - 1.0)
     i = min(int(at), table.size - 2)
-    return table[i] + (at - i) * (table[i + 1] - table[i])
+    return float(table[i] + (at - i) * (table[i + 1] - table[i]))
 
 
 @njit(cache=True)

@@ -250,7 +250,7 @@ class Scan:
         rad = self.exposure.response.rad
         index = (self.exposure.psf.contained < 1 - self.tolerance).sum(axis=1)
         reach = rad[np.minimum(index, rad.size - 1)]
-        return np.maximum(reach[1:], reach[:-1])
+        return np.asarray(np.maximum(reach[1:], reach[:-1]))
 
     @cached_property
     def _beyond(self) -> FloatArray:
