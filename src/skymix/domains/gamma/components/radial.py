@@ -100,9 +100,11 @@ def cell_means(
     lat_nodes = np.degrees(np.arcsin(sine_nodes))
     mean: FloatArray | float = 0.0
     for i in range(order):
-        for j in range(order):
-            lat, lon = np.meshgrid(lat_nodes[i], lon_nodes[j], indexing="ij")
-            mean = mean + 0.25 * w[i] * w[j] * intensity(lon, lat)
+        # A row of nodes at once: a change of frame takes its time for each call.
+        lat, lon = np.meshgrid(lat_nodes[i], lon_nodes.ravel(), indexing="ij")
+        values = intensity(lon, lat)
+        values = values.reshape(*values.shape[:-1], order, -1)
+        mean = mean + 0.25 * w[i] * np.einsum("j,...jx->...x", w, values)
     return np.asarray(mean)
 
 
