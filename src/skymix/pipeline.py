@@ -24,6 +24,7 @@ from skymix.store import (
     write_product,
 )
 from skymix.store.base import atomic_path
+from skymix.store.join import without_data
 from skymix.store.lineage import require_inputs, require_settings, require_source
 from skymix.study import Study, load_study, study_from_mapping
 from skymix.study.files import component_tables
@@ -125,17 +126,20 @@ def marginalise_nuisance(
     if chunk and study.marginalisation.events == "binned":
         raise StudyError("marginalisation.events: is binned; only unbinned events have chunks")
     event_list = _events(study, observation, events)
+    part = event_list.chunk(*chunk) if chunk else event_list
     marginals = marginalise_component(
         study,
         observation,
         component,
-        event_list.chunk(*chunk) if chunk else event_list,
+        part if part.size else event_list.chunk(1, event_list.size),
         _response(study, observation, response),
         data_folder(study),
     )
     settings = stage_settings(study, "marginals", component=component)
     if chunk:
         settings["chunk"] = list(chunk)
+    if not part.size:
+        marginals = without_data(marginals)
     inputs = _inputs(events, response, *component_tables(study, component))
     write_product(output, marginals, Provenance(settings, inputs))
     return marginals
@@ -464,7 +468,7 @@ def load(
     fits: Sequence[str] = (),
 ) -> Study:
     """Read a study and refuse observations, components and fits that it does not hold."""
-    study = load_study(path, observations)
+    study = load_study(path)
     for kind, names, known in (
         ("observation", observations, study.observations),
         ("component", components, study.components),

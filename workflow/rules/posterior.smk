@@ -10,15 +10,19 @@ rule sample_posterior:
     conda:
         "../../envs/environment.yaml"
     threads: STUDY.likelihood.threads
+    # With a launcher of MPI, such as `mpiexec`, it runs as that many tasks; else as one process.
     resources:
         mem_mb=growing(4000),
         runtime=growing(120),
+        mpi="",
+        tasks=1,
     params:
         study="results/{study}/study.yaml",
         settings=settings("posterior"),
+        launch=lambda wildcards, resources: launcher(resources),
     message:
         "Sampling the posterior of {wildcards.fit}"
     # Progress goes to the log and to the screen; tee ignores the signals that the sampler handles.
     shell:
-        "skymix sample-posterior {params.study} {input.likelihood} -o {output}"
+        "{params.launch} skymix sample-posterior {params.study} {input.likelihood} -o {output}"
         " 2>&1 | (trap '' INT TERM USR1; tee {log})"

@@ -40,3 +40,14 @@ def join_marginals(parts: Sequence[Marginals]) -> Marginals:
         else:
             joined[field.name] = values[0]
     return Marginals(**joined)
+
+
+def without_data(marginals: Marginals) -> Marginals:
+    """The same marginals at no datum: those of a chunk that no event is left for."""
+    values = {}
+    for field in dataclasses.fields(Marginals):
+        dims = field.metadata.get("dims", ())
+        if "datum" in dims:
+            whole = getattr(marginals, field.name)
+            values[field.name] = whole.take([], axis=dims.index("datum"))
+    return dataclasses.replace(marginals, **values)

@@ -102,6 +102,6 @@ def bundles(study: Study) -> dict[str, list[str]]:
 
 
 def _ends_before(name: str, size: int) -> bool:
-    """Whether a bundle that is long enough ends before this name: so at one of `size` / 2."""
+    """Whether a bundle of `size` / 2 or more ends before this name; on average it has `size`."""
     digest = hashlib.sha256(name.encode()).digest()
-    return int.from_bytes(digest[:8], "big") % max(1, size // 2) == 0
+    return int.from_bytes(digest[:8], "big") % (size // 2 + 1) == 0

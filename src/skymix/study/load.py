@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +28,8 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def load_study(path: Path | str, observations: Sequence[str] = ()) -> Study:
+def load_study(path: Path | str) -> Study:
     """Read and check a study file.
-
-    Parameters
-    ----------
-    observations : the only ones that are needed; those of them that the file gives stand for all,
-        so that a job on one of ten thousand need not check the others
 
     Raises
     ------
@@ -43,19 +38,9 @@ def load_study(path: Path | str, observations: Sequence[str] = ()) -> Study:
     """
     raw = read_mapping(path)
     try:
-        return study_from_mapping(_only(raw, observations), Path(path).parent)
+        return study_from_mapping(raw, Path(path).parent)
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from None
-
-
-def _only(raw: Any, names: Sequence[str]) -> Any:
-    """Study with just the observations of these names, if it has them all."""
-    given = raw.get("observations") if isinstance(raw, Mapping) else None
-    if not names or not isinstance(given, Mapping) or not all(name in given for name in names):
-        return raw
-    # The settings of fits name observations, too; work on single ones does not need them.
-    others = {key: value for key, value in raw.items() if key not in ("fits", "likelihood")}
-    return {**others, "observations": {name: given[name] for name in names}}
 
 
 def read_mapping(path: Path | str) -> Any:

@@ -1,0 +1,78 @@
+"""A survey on a real SLURM: the products of the same study run locally, whatever breaks."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from tests.slurm.conftest import QUICK, ROOT
+from tests.survey import survey, write_survey
+
+CTA_SOUTH = "gamma/cta-prod5-irfs/Prod5-South-20deg-AverageAz-14MSTs37SSTs.180000s-v0.1.fits.gz"
+PROFILE = ("--profile", str(ROOT / "profiles/slurm"), *QUICK)
+NUMBER = 4
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+
+
+def write(folder, data):
+    raw = survey()
+    raw["jobs"] = {"observations": 2}
+    write_survey(folder, raw, NUMBER, data / CTA_SOUTH)
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory, workflow, data_folder):
+    """Folder of the survey, run on this machine."""
+    folder = tmp_path_factory.mktemp("local")
+    write(folder, data_folder)
+    run = workflow(folder, "--cores", "2")
+    assert run.wait(timeout=300) == 0, (folder / "run.log").read_text()
+    return folder
+
+
+def datasets(path: Path) -> dict[str, np.ndarray]:
+    """Every dataset of a file by its name; what a run took is not among its results."""
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(
+            lambda name, item: (
+                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return {name: values for name, values in found.items() if "second" not in name}
+
+
+def assert_same_products(one: Path, other: Path) -> None:
+    """All products of two runs agree bit by bit."""
+    files, others = (
+        sorted(p.relative_to(root) for p in root.rglob("*") if p.suffix in (".h5", ".nc"))
+        for root in (one / "results", other / "results")
+    )
+    assert files == others
+    assert len(files) >= NUMBER * 4 + 2 + 3
+    for path in files:
+        first, second = datasets(one / "results" / path), datasets(other / "results" / path)
+        assert first.keys() == second.keys(), path
+        for name, values in first.items():
+            np.testing.assert_array_equal(values, second[name], f"{path}: {name}")
+    assert (other / "results/survey/report/index.html").stat().st_size > 10_000
+
+
+def test_survey_with_a_dead_node_and_a_cancelled_job(slurm, workflow, local, tmp_path, data_folder):
+    """A node loses its power under a bundle, the sampling is cancelled: all goes on by itself."""
+    write(tmp_path, data_folder)
+    run = workflow(tmp_path, *PROFILE, env=slurm.environment)
+    try:
+        job, node = slurm.wait_for("marginalise_bundle", run)
+        slurm.call("tests/slurm/node.sh", "kill", node)
+        slurm.call("tests/slurm/node.sh", "start", node)
+        job, _ = slurm.wait_for("sample_posterior", run)
+        slurm.call("scancel", job)
+        code = run.wait(timeout=400)
+    finally:
+        run.kill()
+    log = (tmp_path / "run.log").read_text()
+    assert code == 0, log
+    assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in log
+    assert_same_products(local, tmp_path)
