@@ -212,6 +212,6 @@ class Jobs(Section):
     )
     events: PositiveInt = Field(
         default=100_000,
-        ge=1000,
+        ge=10,
         description="Unbinned events that a job takes; an observation with more is divided.",
     )
