@@ -61,11 +61,6 @@ def growing(amount):
     return lambda wildcards, attempt: amount * 2 ** (attempt - 1)
 
 
-def launcher(resources):
-    """Words before the command of a job that may run under MPI."""
-    return f"{resources.mpi} -n {resources.tasks}" if resources.mpi else ""
-
-
 wildcard_constraints:
     study=re.escape(STUDY.name),
     fit="[^/]+",

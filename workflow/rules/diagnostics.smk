@@ -17,12 +17,13 @@ rule predict_posterior:
         runtime=growing(30),
     params:
         study="results/{study}/study.yaml",
-        folder="results/{study}",
+        events="results/{study}/events",
+        marginals="results/{study}/marginals",
         settings=settings("diagnostics"),
     message:
         "Predicting the data of {wildcards.fit}"
     shell:
         "skymix predict-posterior {params.study}"
-        " --events-folder {params.folder}/events --marginals-folder {params.folder}/marginals"
+        " --events-folder {params.events} --marginals-folder {params.marginals}"
         " --likelihood {input.likelihood} --posterior {input.posterior}"
         " -o {output} > {log} 2>&1"

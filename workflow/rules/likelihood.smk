@@ -15,11 +15,12 @@ rule gather_marginals:
         runtime=growing(30),
     params:
         study="results/{study}/study.yaml",
-        folder="results/{study}",
+        events="results/{study}/events",
+        marginals="results/{study}/marginals",
         settings=settings("likelihood"),
     message:
         "Gathering the marginals of {wildcards.fit}"
     shell:
         "skymix gather-marginals {params.study} {wildcards.fit}"
-        " --events-folder {params.folder}/events --marginals-folder {params.folder}/marginals"
+        " --events-folder {params.events} --marginals-folder {params.marginals}"
         " -o {output} > {log} 2>&1"

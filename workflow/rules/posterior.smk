@@ -10,7 +10,8 @@ rule sample_posterior:
     conda:
         "../../envs/environment.yaml"
     threads: STUDY.likelihood.threads
-    # With a launcher of MPI, such as `mpiexec`, it runs as that many tasks; else as one process.
+    # With a launcher of MPI, such as `mpiexec`, it runs as that many tasks; else as one process. No
+    # parameter: the posterior is the same, so a run elsewhere must not make it anew.
     resources:
         mem_mb=growing(4000),
         runtime=growing(120),
@@ -19,10 +20,10 @@ rule sample_posterior:
     params:
         study="results/{study}/study.yaml",
         settings=settings("posterior"),
-        launch=lambda wildcards, resources: launcher(resources),
     message:
         "Sampling the posterior of {wildcards.fit}"
     # Progress goes to the log and to the screen; tee ignores the signals that the sampler handles.
     shell:
-        "{params.launch} skymix sample-posterior {params.study} {input.likelihood} -o {output}"
+        "mpi='{resources.mpi}'; ${{mpi:+$mpi -n {resources.tasks}}}"
+        " skymix sample-posterior {params.study} {input.likelihood} -o {output}"
         " 2>&1 | (trap '' INT TERM USR1; tee {log})"

@@ -12,7 +12,7 @@ from skymix.study.model import Study
 from skymix.study.observation import SimulatedEvents
 
 MANY_OBSERVATIONS = 100
-"""Up to so many observations each one is a job, unless the study says otherwise."""
+"""Up to so many observations of a fit each one is a job, unless the study says otherwise."""
 BUNDLE = 25
 """Observations of a bundle, about, where there are many."""
 
@@ -87,7 +87,8 @@ def bundles(study: Study) -> dict[str, list[str]]:
     """
     size = study.jobs.observations
     if size is None:
-        size = BUNDLE if len(study.observations) > MANY_OBSERVATIONS else 1
+        together = max(len(names) for names in study.fitted().values())
+        size = BUNDLE if together > MANY_OBSERVATIONS else 1
     if size == 1:
         return {}
     found: list[list[str]] = [[]]

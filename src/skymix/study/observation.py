@@ -206,8 +206,8 @@ class Jobs(Section):
     observations: PositiveInt | None = Field(
         default=None,
         description=(
-            "Observations that a job takes together, about; if absent 1 where there are up to 100,"
-            " else 25."
+            "Observations that a job takes together, about; if absent 1 where up to 100 are fitted"
+            " together, else 25."
         ),
     )
     events: PositiveInt = Field(
