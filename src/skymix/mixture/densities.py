@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skymix.axes import FloatArray, IntArray
+from skymix.mixture.gradient import interpolation_slopes
 from skymix.mixture.kernel import TiledTable
 from skymix.mixture.parameters import Interpolation, ParameterAxis
 from skymix.mixture.points import log_likelihood, pack
@@ -81,13 +82,13 @@ class DensityTable:
     ) -> None:
         self.leaves = tuple(leaves)
         self.data = data
+        self._names = tuple(names)
         self._threads = threads
         self._interpolation = Interpolation.of([leaf.axes for leaf in leaves], names)
         self._leaf_of_term = np.repeat(np.arange(len(leaves)), self._interpolation.term_counts)
         sizes = [leaf.density.shape[0] for leaf in leaves]
         self._offsets = np.cumsum([0, *sizes[:-1]])
         self._tiles = self._check_and_tile(PRECISIONS[precision])
-        self._packed: dict[Tree, tuple[IntArray, FloatArray]] = {}
 
     def _check_and_tile(self, dtype: str) -> TiledTable:
         count = self.data.multiplicity.size
@@ -123,23 +124,38 @@ class DensityTable:
         total = self._tiles.log_sum(rows, coefficients, threads=self._threads)
         return np.asarray(total + self.data.constant)
 
-    def log_sum_of_tree(self, theta: FloatArray, tree: Tree) -> FloatArray:
-        """`log_sum` whose factors are the weights of the tree, in one compiled call.
+    def packed(self, tree: Tree) -> tuple[IntArray, FloatArray]:
+        """What `log_sum_of_tree` needs; the first parameters are the tree's free fractions."""
+        at = self._interpolation
+        integers = self._offsets, at.column, at.logarithmic, at.start, at.first_axis
+        return pack(tree.edges, integers, at.positions, self._tiles.record)
 
-        The first parameters are the free fractions of the tree.
-        """
+    def log_sum_of_tree(self, theta: FloatArray, packed: tuple[IntArray, FloatArray]) -> FloatArray:
+        """`log_sum` whose factors are the weights of a tree, in one compiled call."""
         value = np.empty(theta.shape[0])
-        packed = self._packed.get(tree) or self._pack(tree)
         if log_likelihood(np.ascontiguousarray(theta), *packed, self._threads, value):
             raise MemoryError("the mixture sum found no memory, or no thread")
         value += self.data.constant
         return value
 
-    def _pack(self, tree: Tree) -> tuple[IntArray, FloatArray]:
-        at = self._interpolation
-        integers = self._offsets, at.column, at.logarithmic, at.start, at.first_axis
-        self._packed[tree] = pack(tree.edges, integers, at.positions, self._tiles.record)
-        return self._packed[tree]
+    def log_sum_gradient(
+        self, theta: FloatArray, factors: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Value of `log_sum`, its derivative by the factors and, at fixed factors, by theta."""
+        by_set = factors if factors.ndim == 3 else factors[:, None]
+        ones = np.ones((theta.shape[0], len(self.leaves)))
+        rows, unit = self._interpolation.terms(theta, ones, self._offsets)
+        coefficients = unit[:, None] * by_set[:, :, self._leaf_of_term]
+        value, by_term = self._tiles.log_sum_gradient(rows, coefficients, self._threads)
+        ends = np.cumsum(self._interpolation.term_counts)
+        by_theta = np.zeros(theta.shape)
+        with np.errstate(invalid="ignore", over="ignore"):  # where the likelihood is zero
+            by_factor = np.add.reduceat(by_term * unit[:, None], [0, *ends[:-1]], axis=2)
+            for k, (leaf, end) in enumerate(zip(self.leaves, ends, strict=True)):
+                for column, slope in interpolation_slopes(leaf.axes, self._names, theta):
+                    own = (by_term[:, :, end - slope.shape[1] : end] * slope[:, None]).sum(axis=2)
+                    by_theta[:, column] += (own * by_set[:, :, k]).sum(axis=1)
+        return value + self.data.constant, by_factor.reshape(factors.shape), by_theta
 
     def responsibilities(self, theta: FloatArray, factors: FloatArray) -> FloatArray:
         """Probability of each leaf at each datum, (ndatum, nleaf).

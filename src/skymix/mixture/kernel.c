@@ -51,10 +51,10 @@ typedef struct {
 } table;
 
 typedef struct {
-    int64_t npoint, nset, nterm; /* nset: sets of rows, 1 or nsegment */
-    const int64_t *rows;         /* (npoint, nset, nterm) */
-    const double *coefficients;  /* (npoint, nsegment, nterm) */
-    double *gradient;            /* as coefficients, or null */
+    int64_t npoint, nset, nown, nterm; /* nset: sets of rows, nown: of coefficients; 1 or nsegment */
+    const int64_t *rows;               /* (npoint, nset, nterm) */
+    const double *coefficients;        /* (npoint, nown, nterm) */
+    double *gradient;                  /* as coefficients, or null */
 } points;
 
 /* Sum so far: logs + ln 2 x exponents + multiplicity x ln(mantissa 2^exponent). */
@@ -108,7 +108,7 @@ static inline int describe(mixture *m, const table *t, int64_t tile, const point
 {
     const int64_t segment = t->segment[tile], size = t->single ? 4 : 8;
     const int64_t *rows = p->rows + (b * p->nset + (p->nset > 1 ? segment : 0)) * p->nterm;
-    const int64_t set = (b * t->nsegment + segment) * p->nterm;
+    const int64_t set = (b * p->nown + (p->nown > 1 ? segment : 0)) * p->nterm;
     const double *coefficients = p->coefficients + set;
     const char *first = t->values + t->offset[tile] * size;
     double total = 0.0, lowest = 0.0;
@@ -314,10 +314,10 @@ static int arrange(const table *t, const points *p, int64_t *order, int64_t *sta
 /* Value of each point, (npoint), and its derivative by each coefficient if `gradient` is not null.
  * 0 if all went well, 1 if a row is not one of the table, 2 if memory or threads are short. */
 int64_t skymix_log_sum(const table *t, const int64_t *rows, const double *coefficients,
-                       int64_t npoint, int64_t nset, int64_t nterm, int64_t threads, double *value,
-                       double *gradient)
+                       int64_t npoint, int64_t nset, int64_t nown, int64_t nterm, int64_t threads,
+                       double *value, double *gradient)
 {
-    const points p = {npoint, nset, nterm, rows, coefficients, gradient};
+    const points p = {npoint, nset, nown, nterm, rows, coefficients, gradient};
     if (npoint == 0)
         return 0;
     int64_t *order = malloc((npoint + t->nrow + 2) * sizeof *order);

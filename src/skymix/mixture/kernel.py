@@ -47,7 +47,7 @@ _load()
 # Functions of kernel.c, to be called from compiled code only.
 _highest_level: Any = types.ExternalFunction("skymix_level", types.int64())
 LOG_SUM: Any = types.ExternalFunction(
-    "skymix_log_sum", types.int64(*[types.uintp] * 3, *[types.int64] * 4, *[types.uintp] * 2)
+    "skymix_log_sum", types.int64(*[types.uintp] * 3, *[types.int64] * 5, *[types.uintp] * 2)
 )
 
 
@@ -155,8 +155,8 @@ class TiledTable:
         Parameters
         ----------
         rows : (npoint, nterm) rows of the table, or (npoint, nsegment, nterm)
-        coefficients : their factors, zero or positive; with an axis of segments, each datum uses
-            the set of its segment
+        coefficients : (npoint, nterm) or (npoint, nsegment, nterm) their factors, zero or positive;
+            with an axis of segments, each datum uses the set of its segment
         threads : number of threads; the result does not depend on it
 
         Returns
@@ -256,7 +256,7 @@ def _call(
         coefficients.shape[0] != npoint
         or coefficients.shape[-1] != nterm
         or nterm == 0
-        or sets != nsegment
+        or sets not in (1, nsegment)
         or row_sets not in (1, nsegment)
         or threads < 1
     ):
@@ -267,6 +267,7 @@ def _call(
         coefficients.ctypes.data,
         npoint,
         row_sets,
+        sets,
         nterm,
         threads,
         value.ctypes.data,

@@ -14,6 +14,7 @@ import numpy as np
 
 from skymix.axes import FloatArray, IntArray
 from skymix.mixture.densities import Data, DensityTable, LeafTable, scanned_names
+from skymix.mixture.gradient import by_fractions
 from skymix.mixture.priors import Prior, Priors
 from skymix.mixture.tree import Tree
 
@@ -58,6 +59,7 @@ class TabulatedMixture:
         data = replace(data, dataset=None) if isinstance(data, Data) else Data(data)
         self.multiplicity = data.multiplicity
         self._table = DensityTable(self.leaves, data, self.names, precision, threads)
+        self._packed = self._table.packed(tree)
 
     @property
     def ndim(self) -> int:
@@ -83,7 +85,19 @@ class TabulatedMixture:
 
     def log_likelihood(self, theta: FloatArray) -> FloatArray:
         """Log likelihood, (n,), of parameters (n, ndim)."""
-        return self._table.log_sum_of_tree(theta, self.tree)
+        return self._table.log_sum_of_tree(theta, self._packed)
+
+    def log_likelihood_gradient(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Log likelihood, (n,), of parameters (n, ndim), and its derivative by them, (n, ndim).
+
+        The derivative is one-sided on the nodes of a scanned parameter, and NaN or infinite where
+        the likelihood is zero.
+        """
+        value, by_weight, gradient = self._table.log_sum_gradient(theta, self.weights(theta))
+        n = self.tree.ndim
+        with np.errstate(invalid="ignore", over="ignore"):  # where the likelihood is zero
+            gradient[:, :n] = by_fractions(self.tree, theta[:, :n], by_weight)
+        return value, gradient
 
     def weights(self, theta: FloatArray) -> FloatArray:
         """Weights of the leaves, (n, nleaf)."""

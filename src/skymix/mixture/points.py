@@ -149,6 +149,7 @@ def log_likelihood(theta: Any, integers: Any, floats: Any, threads: int, value: 
         coefficients.ctypes.data,
         npoint,
         1,
+        1,
         nterm,
         threads,
         value.ctypes.data,
