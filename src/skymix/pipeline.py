@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import xarray as xr
-
 from skymix.errors import DataError, StudyError
 from skymix.store import (
     Diagnostics,
@@ -37,6 +35,8 @@ from skymix.study.rates import rate_settings
 from skymix.study.stages import response_key, results_folder, stage_settings, stream_seed
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from skymix.report import Fit
     from skymix.store.gather import Observed
 
@@ -451,7 +451,7 @@ def summary(study: Study) -> str:
     return "\n\n".join([*texts, f"Report: {root / 'report' / 'index.html'}"])
 
 
-def _posterior(study: Study, folder: Path) -> xr.DataTree:
+def _posterior(study: Study, folder: Path) -> "xr.DataTree":
     """Posterior of a fit's folder, made with the settings of this study."""
     posterior, likelihood = folder / "posterior.nc", folder / "likelihood.h5"
     tree = read_posterior(posterior)

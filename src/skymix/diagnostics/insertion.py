@@ -1,7 +1,6 @@
 """Test of a nested run by its insertion ranks."""
 
 import numpy as np
-from scipy import stats
 
 from skymix.axes import IntArray
 
@@ -23,5 +22,7 @@ def insertion_p_value(ranks: IntArray, n_live: int) -> float:
     """
     if not ranks.size:
         return float("nan")
+    from scipy import stats
+
     jitter = np.random.default_rng(0).random(ranks.size)
     return float(stats.kstest((ranks + jitter) / n_live, "uniform").pvalue)

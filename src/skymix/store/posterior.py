@@ -2,13 +2,15 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import xarray as xr
 
 from skymix.errors import DataError
 from skymix.store.base import Provenance, root_attributes, write_image
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class PosteriorSchema:
@@ -18,7 +20,7 @@ class PosteriorSchema:
     schema_version: ClassVar[int] = 1
 
 
-def write_posterior(path: Path | str, tree: xr.DataTree, provenance: Provenance) -> None:
+def write_posterior(path: Path | str, tree: "xr.DataTree", provenance: Provenance) -> None:
     """Write a posterior; the file appears whole or not at all."""
     whole = tree.copy()
     whole.attrs |= root_attributes(PosteriorSchema(), provenance)
@@ -26,7 +28,7 @@ def write_posterior(path: Path | str, tree: xr.DataTree, provenance: Provenance)
     write_image(path, whole.to_netcdf(engine="h5netcdf"))
 
 
-def read_posterior(path: Path | str) -> xr.DataTree:
+def read_posterior(path: Path | str) -> "xr.DataTree":
     """Read a posterior into memory.
 
     Raises
@@ -34,6 +36,9 @@ def read_posterior(path: Path | str) -> xr.DataTree:
     DataError
         If the file is missing, truncated, of another schema, or fails its checksum.
     """
+    # It takes a quarter of a second, which stages that know no posterior need not spend.
+    import xarray as xr
+
     if not Path(path).exists():
         raise DataError(f"{path}: no such file; run the stage that makes it")
     try:
@@ -56,7 +61,7 @@ def read_posterior(path: Path | str) -> xr.DataTree:
     return loaded
 
 
-def _checksum(tree: xr.DataTree) -> str:
+def _checksum(tree: "xr.DataTree") -> str:
     """Hash of names, units, shapes and values of all variables, and of the root attributes."""
     digest = hashlib.sha256()
     for name, value in sorted(tree.attrs.items()):

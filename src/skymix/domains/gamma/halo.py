@@ -8,11 +8,14 @@ b cosh(u), so that nodes even in u are even in the log of the radius and the cus
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
 from skymix.axes import FloatArray
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicHermiteSpline, CubicSpline
 
 CM_PER_KPC = 3.0856775814913673e21
 
@@ -104,7 +107,9 @@ class JFactorTable:
         return np.asarray(np.log(_PSI))
 
     @cached_property
-    def _spline(self) -> CubicSpline:
+    def _spline(self) -> "CubicSpline":
+        from scipy.interpolate import CubicSpline
+
         return CubicSpline(self._log_psi, np.log(self.halo.jfactor(_PSI)))
 
     @cached_property
@@ -113,7 +118,9 @@ class JFactorTable:
         return -float(self._spline(self._log_psi[0], 1))
 
     @cached_property
-    def _cumulative(self) -> CubicHermiteSpline:
+    def _cumulative(self) -> "CubicHermiteSpline":
+        from scipy.interpolate import CubicHermiteSpline
+
         log_psi = self._log_psi
         step = np.diff(log_psi)
         at = log_psi[:-1, None] + 0.5 * step[:, None] * (1 + _X)

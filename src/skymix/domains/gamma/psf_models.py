@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import PchipInterpolator
 
 from skymix.axes import FloatArray
 from skymix.domains.gamma.tabulate import linear_weights
@@ -167,6 +166,8 @@ class Rings(PSFModel):
 
     def density(self, energy: FloatArray, rad: FloatArray) -> FloatArray:
         """Slope of the cumulative, zero beyond the last ring."""
+        from scipy.interpolate import PchipInterpolator
+
         slope = PchipInterpolator(
             _solid_angle(self.edges), self._cumulative(energy), axis=1
         ).derivative()

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.interpolate import RegularGridInterpolator
 
 from skymix.axes import FloatArray
 from skymix.domains.gamma.components.parameters import Setting, Values
@@ -93,6 +92,8 @@ class SingletCrossSections:
         StudyError
             If a point is outside the tables, or where their channels contradict their total.
         """
+        from scipy.interpolate import RegularGridInterpolator
+
         _check_inside("mass", mass, self.mass, " TeV")
         _check_inside("coupling", coupling, self.coupling, "")
         axes = (np.log(self.mass), np.log(self.coupling))
