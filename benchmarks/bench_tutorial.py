@@ -58,11 +58,10 @@ def run() -> Iterator[tuple[str, float, str]]:
             " that holds it (docs/data.md).\n"
         )
         return
+    script = partial(command, str(SCRIPT), str(STUDY), data=data)
+    yield "tutorial.process_seconds_cold", seconds(script), "s"
+    yield "tutorial.process_seconds", median_seconds(partial(tutorial().fit, study)), "s"
     with TemporaryDirectory() as folder:
-        script = partial(command, str(SCRIPT), str(STUDY), data=data)
-        yield "tutorial.process_seconds_cold", seconds(partial(script, f"{folder}/cold")), "s"
-        warm = partial(tutorial().analyse, study, Path(folder) / "warm")
-        yield "tutorial.process_seconds", median_seconds(warm), "s"
         workflow = partial(
             command,
             *("-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "all"),
