@@ -2,7 +2,13 @@
 
 import numpy as np
 import pytest
-from tests.gammabayes import COMPONENTS, marginals_of, mixture_of, read_reference
+from tests.gammabayes import (
+    COMPONENTS,
+    LOG_EVIDENCE,
+    marginals_of,
+    mixture_of,
+    read_reference,
+)
 
 from skymix.sampling import sample_laplace, sample_nested
 
