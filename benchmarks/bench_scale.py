@@ -19,7 +19,7 @@ from benchmarks.bench_tutorial import tutorial
 from benchmarks.timing import median_seconds, seconds
 from skymix.axes import FloatArray
 from skymix.domains.gamma.grids import true_grid
-from skymix.domains.gamma.observe import marginalise_component, simulate_observation
+from skymix.domains.gamma.observe import marginalise_components, simulate_observation
 from skymix.domains.gamma.response import tabulate_response
 from skymix.mixture import TabulatedMixture, Tree, prior_from_mapping
 from skymix.pipeline import parameter_priors
@@ -59,10 +59,7 @@ def simulated(study: Study, response: Response) -> Events:
 def marginalised(study: Study, events: Events, response: Response) -> list[Marginals]:
     """Marginals of every component."""
     (run,) = study.observations
-    return [
-        marginalise_component(study, run, component, events, response, NOWHERE)
-        for component in study.components
-    ]
+    return list(marginalise_components(study, run, study.components, events, response, NOWHERE))
 
 
 def mixture_of(study: Study, marginals: list[Marginals]) -> TabulatedMixture:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from skymix.domains.gamma.grids import true_grid
-from skymix.domains.gamma.observe import marginalise_component, simulate_observation
+from skymix.domains.gamma.observe import marginalise_components, simulate_observation
 from skymix.domains.gamma.response import tabulate_response
 from skymix.mixture import LeafTable, ParameterAxis, TabulatedMixture, Tree, prior_from_mapping
 from skymix.pipeline import parameter_priors
@@ -35,10 +35,9 @@ def likelihood(study: Study) -> TabulatedMixture:
     energies = true_grid(study.grids, study.region).energy
     response, _ = tabulate_response(study.observations[run].response, energies, data)
     events = simulate_observation(study, run, response, data, seed=1)
-    marginals = [
-        marginalise_component(study, run, component, events, response, data)
-        for component in study.components
-    ]
+    marginals = list(
+        marginalise_components(study, run, study.components, events, response, data)
+    )
     return TabulatedMixture(
         Tree.from_mapping(study.tree.model_dump(mode="json")),
         [leaf_table(m) for m in marginals],
