@@ -30,9 +30,9 @@ from skymix.domains.gamma.exposure import Exposure, make_exposure
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.domains.gamma.grids import data_grid, true_grid
 from skymix.domains.gamma.marginalise import densities, marginalise
-from skymix.domains.gamma.rows import Rows
 from skymix.domains.gamma.observe import simulate_observation
 from skymix.domains.gamma.response import tabulate_response
+from skymix.domains.gamma.rows import Rows
 from skymix.store.events import Events
 from skymix.study import CosmicRays, Study, study_from_mapping
 from skymix.study.components import DarkMatter

@@ -35,9 +35,7 @@ def likelihood(study: Study) -> TabulatedMixture:
     energies = true_grid(study.grids, study.region).energy
     response, _ = tabulate_response(study.observations[run].response, energies, data)
     events = simulate_observation(study, run, response, data, seed=1)
-    marginals = list(
-        marginalise_components(study, run, study.components, events, response, data)
-    )
+    marginals = list(marginalise_components(study, run, study.components, events, response, data))
     return TabulatedMixture(
         Tree.from_mapping(study.tree.model_dump(mode="json")),
         [leaf_table(m) for m in marginals],

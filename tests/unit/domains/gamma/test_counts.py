@@ -163,10 +163,11 @@ def test_every_stage_takes_counts(tmp_path, monkeypatch):
     for name, output in zip(study.components, marginals, strict=True):
         pipeline.marginalise_nuisance(study, RUN, name, events, response, output)
     likelihood, posterior = fit / "likelihood.h5", fit / "posterior.nc"
-    pipeline.gather_marginals(study, RUN, events, marginals[0].parent, likelihood)
+    folders = root / "events", root / "marginals"
+    pipeline.gather_marginals(study, RUN, *folders, likelihood)
     pipeline.sample_posterior(study, likelihood, posterior)
     diagnostics = fit / "diagnostics.h5"
-    pipeline.predict_posterior(study, events, likelihood, posterior, marginals, diagnostics)
+    pipeline.predict_posterior(study, *folders, likelihood, posterior, diagnostics)
     pipeline.make_report(study, root / "report")
     number = read_product(events, Events).number
     assert read_product(likelihood, LikelihoodTables).multiplicity.sum() == number
