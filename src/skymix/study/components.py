@@ -24,6 +24,7 @@ from skymix.study.quantities import (
     PositiveNumber,
     Section,
     Size,
+    Time,
     Unit,
 )
 
@@ -140,12 +141,13 @@ class ClosedFormAnnihilation(Section):
 
 
 class TabulatedAnnihilation(Section):
-    """PPPC4DMID photon spectra at production (Cirelli et al. 2011, JCAP 03, 051)."""
+    """Photon spectra at production: PPPC4DMID, CosmiXs or HDMSpectra."""
 
-    kind: Literal["pppc4dmid"] = Field(description="Kind of annihilation spectrum.")
+    kind: Literal["pppc4dmid", "cosmixs", "hdmspectra"] = Field(
+        description="Kind of annihilation spectrum: whose table."
+    )
     path: Path | None = Field(
-        default=None,
-        description="AtProduction_gammas.dat; if absent the copy in the data folder.",
+        default=None, description="File of the table; if absent the copy in the data folder."
     )
     channels: dict[str, PositiveNumber] = Field(
         min_length=1, description="Branching fraction by channel; they must add up to 1."
@@ -158,11 +160,14 @@ class TabulatedAnnihilation(Section):
 
 
 class ScalarSinglet(Section):
-    """Z2 scalar singlet: PPPC4DMID spectra weighted by its annihilation cross-sections."""
+    """Z2 scalar singlet: tabulated spectra weighted by its annihilation cross-sections."""
 
     kind: Literal["scalar_singlet"] = Field(description="Kind of annihilation spectrum.")
+    spectra: Literal["pppc4dmid", "cosmixs"] = Field(
+        default="pppc4dmid", description="Whose table of photon spectra."
+    )
     path: Path | None = Field(
-        default=None, description="AtProduction_gammas.dat; if absent the copy in the data folder."
+        default=None, description="File of the table; if absent the copy in the data folder."
     )
     cross_sections: Path | None = Field(
         default=None,
@@ -184,6 +189,11 @@ Annihilation = Annotated[
 ]
 
 
+Decay = Annotated[
+    ClosedFormAnnihilation | TabulatedAnnihilation, Field(discriminator="kind")
+]
+
+
 class DarkMatter(Section):
     """Annihilating dark matter in a spherical halo."""
 
@@ -198,6 +208,22 @@ class DarkMatter(Section):
     cross_section: CrossSection = Field(
         default=Default(2.2e-26), description="Velocity-averaged annihilation cross-section."
     )
+
+
+class DecayingDarkMatter(Section):
+    """Decaying dark matter in a spherical halo."""
+
+    kind: Literal["decaying_dark_matter"] = Field(description="Kind of component.")
+    centre: Position = Field(
+        default=Position(frame="galactic", lon="0 deg", lat="0 deg"),
+        description="Direction of the halo's centre.",
+    )
+    profile: Profile = Field(description="Density profile of the halo.")
+    spectrum: Decay = Field(
+        description="Photon spectrum of a decay: that of an annihilation at half the mass."
+    )
+    mass: EnergyParameter = Field(description="Mass of the particle.")
+    lifetime: Time = Field(default=Default(1e26), description="Mean lifetime of the particle.")
 
 
 # Sources -----------------------------------------------------------------------------------
@@ -282,6 +308,7 @@ class CosmicRays(Section):
 
 AnyComponent = Annotated[
     DarkMatter
+    | DecayingDarkMatter
     | PointSource
     | GaussianSource
     | Catalogue

@@ -5,6 +5,7 @@ from pathlib import Path
 from skymix.study.components import (
     Catalogue,
     DarkMatter,
+    DecayingDarkMatter,
     DiffuseTemplate,
     ScalarSinglet,
     TabulatedAnnihilation,
@@ -13,7 +14,13 @@ from skymix.study.load import data_folder
 from skymix.study.model import Study
 from skymix.study.observation import RecordedEvents, RecordedResponse
 
-ANNIHILATION_SPECTRA = Path("gamma/dark-matter-spectra/PPPC4DMID/AtProduction_gammas.dat")
+_SPECTRA = Path("gamma/dark-matter-spectra")
+ANNIHILATION_SPECTRA = {
+    "pppc4dmid": _SPECTRA / "PPPC4DMID/AtProduction_gammas.dat",
+    "cosmixs": _SPECTRA / "cosmixs/AtProduction-Gammas.aurelio-amerio-CosmiXs.jl.dat",
+    "hdmspectra": _SPECTRA / "hdmspectra/HDMSpectra.hdf5",
+}
+"""Photon spectra of annihilation by kind."""
 SINGLET_CROSS_SECTIONS = Path("gamma/dark-matter-spectra/singletscalar_dm")
 PLANE_SURVEY = Path("gamma/catalogs/hgps_catalog_v1.fits.gz")
 DIFFUSE_CUBE = Path("gamma/fermi-gc/gll_iem_v07_gc.fits.gz")
@@ -38,11 +45,12 @@ def component_files(study: Study, component: str) -> dict[str, Path]:
     """
     settings = study.components[component]
     found: dict[str, Path] = {}
-    if isinstance(settings, DarkMatter):
+    if isinstance(settings, DarkMatter | DecayingDarkMatter):
         spectrum = settings.spectrum
-        if isinstance(spectrum, TabulatedAnnihilation | ScalarSinglet):
-            found["spectra"] = spectrum.path or ANNIHILATION_SPECTRA
+        if isinstance(spectrum, TabulatedAnnihilation):
+            found["spectra"] = spectrum.path or ANNIHILATION_SPECTRA[spectrum.kind]
         if isinstance(spectrum, ScalarSinglet):
+            found["spectra"] = spectrum.path or ANNIHILATION_SPECTRA[spectrum.spectra]
             found["cross_sections"] = spectrum.cross_sections or SINGLET_CROSS_SECTIONS
     elif isinstance(settings, Catalogue):
         found["catalogue"] = settings.path or PLANE_SURVEY

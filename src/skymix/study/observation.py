@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
 
 from skymix.study.components import Position
 from skymix.study.quantities import Default, Energy, PositiveNumber, Section, Size, Time
@@ -161,6 +161,22 @@ class RecordedEvents(Section):
     path: Path = Field(description="FITS file with EVENTS and GTI; relative to the data folder.")
 
 
+def _background_unit(text: str) -> str:
+    from astropy import units as u
+
+    try:
+        u.Unit(text, format="fits").to(u.Unit("s-1 TeV-1 sr-1"))
+    except (ValueError, TypeError, u.UnitConversionError):
+        raise ValueError(
+            f"'{text}' is not a FITS unit of a rate per energy and solid angle, such as"
+            " 's-1 MeV-1 sr-1'"
+        ) from None
+    return text
+
+
+BackgroundUnit = Annotated[str, AfterValidator(_background_unit)]
+
+
 class ParametricTelescope(Section):
     """The built-in telescope: closed formulas, no file."""
 
@@ -173,6 +189,14 @@ class RecordedResponse(Section):
     kind: Literal["dl3"] = Field(description="Where the response comes from.")
     path: Path = Field(
         description="FITS file with AEFF, EDISP, PSF and BKG; relative to the data folder."
+    )
+    background_unit: BackgroundUnit | None = Field(
+        default=None,
+        description="Unit of the background where the file's own is missing or not FITS.",
+    )
+    background_alignment: Literal["RADEC", "REVERSE_LON_RADEC"] | None = Field(
+        default=None,
+        description="Alignment of the background's axes where the file gives no FOVALIGN.",
     )
 
 

@@ -21,6 +21,10 @@ from astropy.units import UnitsWarning, UnrecognizedUnit
 
 from skymix.errors import DataError
 
+BACKGROUND_UNIT_ADVICE = (
+    "gammapy would assume 's-1 MeV-1 sr-1', skymix does not guess: if that is what is meant, say so"
+    " in response.background_unit of the study"
+)
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -125,10 +129,7 @@ def _unit_advice(hdu: Any, number: int) -> str:
     keyword = f"TUNIT{number}"
     if str(hdu.header.get("HDUCLAS2", "")).upper() != "BKG":
         return f"write a unit of the FITS standard to the keyword {keyword} of a copy of the file"
-    return (
-        "gammapy would assume 's-1 MeV-1 sr-1', skymix does not guess: if that is what is meant,"
-        f" write it to the keyword {keyword} of a copy of the file"
-    )
+    return BACKGROUND_UNIT_ADVICE
 
 
 def require_finite(hdu: Any, columns: tuple[str, ...], path: Path) -> None:

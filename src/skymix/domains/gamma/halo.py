@@ -1,6 +1,6 @@
-"""Density profiles of dark-matter haloes and their J-factor per solid angle.
+"""Density profiles of dark-matter haloes and their J- and D-factors per solid angle.
 
-dJ/dOmega(psi) = integral of rho^2 along the line of sight. With b = D sin(psi) the closest
+dJ/dOmega(psi) = integral of rho^2 along the line of sight, dD/dOmega that of rho. With b = D sin(psi) the closest
 approach to the centre and s = D cos(psi) + b sinh(u) the way along the line, the radius is
 b cosh(u), so that nodes even in u are even in the log of the radius and the cusp costs nothing.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CM_PER_KPC = 3.0856775814913673e21
 
-# The line of sight ends where rho^2 is 1e-18 of that at the Sun for r^-3 profiles.
+# The line of sight ends where an r^-3 density is 1e-9 of that at the Sun.
 _REACH = 1e3
 _PANELS = 24
 _X, _W = np.polynomial.legendre.leggauss(12)
@@ -67,40 +67,52 @@ class Halo:
         return self.local_density * self.shape(radius / self.scale_radius) / sun
 
     def jfactor(self, psi: FloatArray) -> FloatArray:
-        """dJ/dOmega at angles from the centre, GeV2 cm-5 sr-1.
+        """dJ/dOmega at angles (n,) rad from the centre, GeV2 cm-5 sr-1."""
+        return self.line_of_sight(psi, 2)
+
+    def dfactor(self, psi: FloatArray) -> FloatArray:
+        """dD/dOmega at angles (n,) rad from the centre, GeV cm-2 sr-1."""
+        return self.line_of_sight(psi, 1)
+
+    def line_of_sight(self, psi: FloatArray, power: int) -> FloatArray:
+        """Integral of a power of the density along the line of sight, (GeV cm-3)^power cm.
 
         Parameters
         ----------
         psi : (n,) rad, greater than zero
+        power : 2 for annihilation, 1 for decay
         """
         # A line of sight through the centre has no closest approach; this one misses it by 1e-12.
         psi = np.clip(psi, 1e-12, np.pi - 1e-12)
         approach = self.distance * np.sin(psi)
         sun = np.arcsinh(np.abs(np.cos(psi) / np.sin(psi)))
         end = np.arccosh(_REACH * max(self.distance, self.scale_radius) / approach)
-        beyond = self._along(approach, sun, end)
-        between = self._along(approach, np.zeros_like(sun), sun)
+        beyond = self._along(approach, sun, end, power)
+        between = self._along(approach, np.zeros_like(sun), sun, power)
         toward = psi < np.pi / 2
         return np.asarray(CM_PER_KPC * (beyond + np.where(toward, 2 * between, 0.0)))
 
-    def _along(self, approach: FloatArray, low: FloatArray, high: FloatArray) -> FloatArray:
-        """Integral of rho^2 ds between two values of u, (n,) GeV2 cm-6 kpc."""
+    def _along(
+        self, approach: FloatArray, low: FloatArray, high: FloatArray, power: int
+    ) -> FloatArray:
+        """Integral of rho^power ds between two values of u, (n,) (GeV cm-3)^power kpc."""
         panel = (np.arange(_PANELS)[:, None] + 0.5 * (1 + _X)).ravel() / _PANELS
         weight = np.tile(0.5 * _W / _PANELS, _PANELS)
         u = low[:, None] + (high - low)[:, None] * panel
         radius = approach[:, None] * np.cosh(u)
-        return np.asarray((self.density(radius) ** 2 * radius) @ weight * (high - low))
+        return np.asarray((self.density(radius) ** power * radius) @ weight * (high - low))
 
 
 @dataclass(frozen=True, eq=False)
 class JFactorTable:
-    """J-factor by angle from the centre, tabulated once: a `RadialIntensity`.
+    """J-factor, or with power 1 D-factor, by angle from the centre: a `RadialIntensity`.
 
-    The logarithm of dJ/dOmega is a cubic spline in the logarithm of the angle, to some 1e-8; below
+    It is tabulated once. The logarithm of dJ/dOmega is a cubic spline in the logarithm of the angle, to some 1e-8; below
     1e-9 rad it goes on as the power law that it has there.
     """
 
     halo: Halo
+    power: int = 2
 
     @cached_property
     def _log_psi(self) -> FloatArray:
@@ -110,7 +122,7 @@ class JFactorTable:
     def _spline(self) -> "CubicSpline":
         from scipy.interpolate import CubicSpline
 
-        return CubicSpline(self._log_psi, np.log(self.halo.jfactor(_PSI)))
+        return CubicSpline(self._log_psi, np.log(self.halo.line_of_sight(_PSI, self.power)))
 
     @cached_property
     def slope(self) -> float:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from skymix.axes import EnergyAxis, FloatArray, IntArray
 from skymix.domains.gamma.irf_background import background_nodes, background_rate
 from skymix.domains.gamma.irf_tables import read_irf_tables
-from skymix.domains.gamma.irf_types import PSF, EffectiveArea, EnergyDispersion, IRFTables
+from skymix.domains.gamma.irf_types import PSF, EffectiveArea, EnergyDispersion, IRFTables, Stated
 from skymix.domains.gamma.psf_models import PSFModel
 from skymix.domains.gamma.tabulate import (
     area_weights,
@@ -43,8 +43,14 @@ _MASS_TOLERANCE = 1e-9
 _MIN_CONTAINED = 0.99
 
 
-def read_response(path: Path, axis_true: EnergyAxis) -> Response:
+def read_response(path: Path, axis_true: EnergyAxis, stated: Stated = Stated()) -> Response:
     """Tabulate the IRFs of a DL3 file.
+
+    Parameters
+    ----------
+    path : the file
+    axis_true : true energy cells
+    stated : what the study says where the file says nothing valid
 
     Raises
     ------
@@ -53,7 +59,7 @@ def read_response(path: Path, axis_true: EnergyAxis) -> Response:
         those of the IRFs, or if there is effective area but no simulated event to define the
         energy dispersion or the PSF.
     """
-    return response_from_tables(read_irf_tables(path), axis_true, path)
+    return response_from_tables(read_irf_tables(path, stated), axis_true, path)
 
 
 def response_from_tables(tables: IRFTables, axis_true: EnergyAxis, path: Path) -> Response:

@@ -4,10 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 from astropy.io import fits
 
 from skymix.axes import FloatArray
-from skymix.domains.gamma.dl3 import checked_table, open_dl3, require_finite
+from skymix.domains.gamma.dl3 import (
+    BACKGROUND_UNIT_ADVICE,
+    checked_table,
+    open_dl3,
+    require_finite,
+)
 from skymix.domains.gamma.irf_types import (
     PSF,
     Axis,
@@ -16,6 +22,7 @@ from skymix.domains.gamma.irf_types import (
     EnergyDispersion,
     IRFTables,
     RadialBackground,
+    Stated,
 )
 from skymix.domains.gamma.psf_models import GaussianMixture, King, PSFModel, Rings
 from skymix.errors import DataError
@@ -31,8 +38,13 @@ _OVERSHOOT = 0.03  # of an energy's integral, that negative values may hold
 _REVERSED_EXPORTER = ("SASH FITS::EventListWriter", "0.2")  # CREATOR, HDUVERS of EVENTS
 
 
-def read_irf_tables(path: Path) -> IRFTables:
+def read_irf_tables(path: Path, stated: Stated = Stated()) -> IRFTables:
     """Effective area, energy dispersion, PSF and background of a DL3 file.
+
+    Parameters
+    ----------
+    path : the file
+    stated : what holds where the background table says nothing valid
 
     Raises
     ------
@@ -50,7 +62,7 @@ def read_irf_tables(path: Path) -> IRFTables:
             if kind in tables:
                 raise DataError(f"{path}: has more than one {kind} table; keep one of them")
             tables[kind] = (
-                _read_background(hdu, path, _lon_increases_with_ra(hdus))
+                _read_background(hdu, path, stated, _lon_increases_with_ra(hdus))
                 if kind == "BKG"
                 else _READERS[kind](hdu, path)
             )
@@ -231,22 +243,23 @@ def _king(irf: Any, offset: int) -> PSFModel:
 
 
 def _read_background(
-    hdu: Any, path: Path, with_right_ascension: bool
+    hdu: Any, path: Path, stated: Stated, with_right_ascension: bool
 ) -> Background | RadialBackground:
     from gammapy.irf import Background2D, Background3D
 
     flat = _format(hdu, "BKG", path) == "BKG_2D"
-    _require_background_unit(hdu, path)
+    _settle_unit(hdu, path, stated.unit)
     irf, values = _load(hdu, Background2D if flat else Background3D, "s-1 TeV-1 sr-1", path)
     energy = _axis(irf, "energy", "TeV")
     if flat:
         return RadialBackground(energy, _axis(irf, "offset", "deg"), values)
-    alignment = str(hdu.header.get("FOVALIGN", "")).upper()
+    alignment = _settle_alignment(hdu, path, stated.alignment)
     if alignment not in ("RADEC", "REVERSE_LON_RADEC"):
         shown = f"FOVALIGN = {alignment}" if alignment else "no FOVALIGN, which means ALTAZ"
         raise DataError(
             f"{path}: {hdu.name} has {shown}; only backgrounds aligned with RADEC, or radially"
-            " symmetric ones (BKG_2D), can be used: convert it"
+            " symmetric ones (BKG_2D), can be used: convert it, or say how it is aligned in"
+            " response.background_alignment of the study"
         )
     lon, lat = _axis(irf, "fov_lon", "deg"), _axis(irf, "fov_lat", "deg")
     if alignment == "RADEC" and not with_right_ascension:
@@ -255,16 +268,41 @@ def _read_background(
     return Background(energy, lon, lat, values)
 
 
-def _require_background_unit(hdu: Any, path: Path) -> None:
-    """Without a unit gammapy would assume one."""
-    checked_table(hdu, path)
-    for number, column in enumerate(hdu.columns, start=1):
-        if column.name in ("BKG", "BGD") and not column.unit:
+def _settle_unit(hdu: Any, path: Path, stated: str | None) -> None:
+    """Put the stated unit where the file has no valid one; without, gammapy would assume one."""
+    column = next((c for c in hdu.columns if c.name in ("BKG", "BGD")), None)
+    if column is not None and not _is_unit(column.unit):
+        if stated is not None:
+            hdu.columns.change_unit(column.name, stated)
+        elif not column.unit:
             raise DataError(
-                f"{path}: column {column.name} of {hdu.name} has no unit; gammapy would assume"
-                " 's-1 MeV-1 sr-1', skymix does not guess: if that is what is meant, write it to"
-                f" the keyword TUNIT{number} of a copy of the file"
+                f"{path}: column {column.name} of {hdu.name} has no unit; {BACKGROUND_UNIT_ADVICE}"
             )
+    elif column is not None and stated is not None:
+        raise DataError(
+            f"{path}: column {column.name} of {hdu.name} has the valid unit '{column.unit}'; leave"
+            " response.background_unit out of the study"
+        )
+    checked_table(hdu, path)
+
+
+def _is_unit(text: str | None) -> bool:
+    """Whether astropy reads a unit of the FITS standard."""
+    try:
+        return bool(text) and u.Unit(text, format="fits") is not None
+    except ValueError:
+        return False
+
+
+def _settle_alignment(hdu: Any, path: Path, stated: str | None) -> str:
+    """Alignment of the field-of-view axes: the file's, else that of the study."""
+    given = str(hdu.header.get("FOVALIGN", "")).upper()
+    if given and stated is not None:
+        raise DataError(
+            f"{path}: {hdu.name} has FOVALIGN = {given}; leave response.background_alignment out"
+            " of the study"
+        )
+    return given or stated or ""
 
 
 _READERS = {

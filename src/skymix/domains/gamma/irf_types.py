@@ -9,6 +9,20 @@ from skymix.axes import FloatArray
 from skymix.domains.gamma.psf_models import PSFModel
 
 
+@dataclass(frozen=True)
+class Stated:
+    """What a study says about a background table that does not say it itself.
+
+    Parameters
+    ----------
+    unit : FITS unit of its values, None if the file must give it
+    alignment : FOVALIGN, None if the file must give it
+    """
+
+    unit: str | None = None
+    alignment: str | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Axis:
     """Nodes of an IRF axis, and the edges of what it covers.

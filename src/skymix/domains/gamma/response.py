@@ -34,6 +34,8 @@ def tabulate_response(
 
         return telescope_response(axis_true), {}
     from skymix.domains.gamma.irf import read_response
+    from skymix.domains.gamma.irf_types import Stated
 
     path = locate(settings.path, data)
-    return read_response(path, axis_true), {str(settings.path): file_sha256(path)}
+    stated = Stated(settings.background_unit, settings.background_alignment)
+    return read_response(path, axis_true, stated), {str(settings.path): file_sha256(path)}

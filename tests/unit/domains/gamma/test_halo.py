@@ -55,6 +55,18 @@ def test_jfactor_is_the_integral_along_the_line_of_sight(name, degrees):
     assert_allclose(galaxy.jfactor(np.array([psi])), expected * CM_PER_KPC, rtol=1e-7)
 
 
+def test_dfactor_of_a_profile_with_a_closed_form():
+    # rho = 1 / (1 + x^2): the integral of rho along a line is an arctangent.
+    core, distance, psi = 3.0, 8.5, np.radians([0.1, 5.0, 60.0, 120.0, 179.0])
+    galaxy = Halo(lambda x: 1 / (1 + x**2), core, distance, 0.4)
+    width = np.sqrt(core**2 + (distance * np.sin(psi)) ** 2)
+    way = (np.pi / 2 + np.arctan(distance * np.cos(psi) / width)) / width
+    expected = 0.4 * (1 + (distance / core) ** 2) * core**2 * way * CM_PER_KPC
+    # The line of sight ends at a thousand scale lengths, where this slow profile has 1e-3 left.
+    assert_allclose(galaxy.dfactor(psi), expected, rtol=2e-3)
+    assert_allclose(JFactorTable(galaxy, 1).intensity(psi), galaxy.dfactor(psi), rtol=1e-7)
+
+
 def test_jfactor_of_a_profile_with_a_closed_form():
     # rho = 1 / (1 + x^2): the integral of rho^2 along a line is elementary.
     core, distance, psi = 3.0, 8.5, np.radians([0.1, 5.0, 60.0, 120.0, 179.0])

@@ -11,6 +11,7 @@ from skymix.domains.gamma.components.source import RoundSource
 from skymix.study.components import (
     Catalogue,
     DarkMatter,
+    DecayingDarkMatter,
     DiffuseTemplate,
     GalacticRidge,
     GaussianSource,
@@ -18,7 +19,13 @@ from skymix.study.components import (
 )
 
 SourceSettings = (
-    DarkMatter | PointSource | GaussianSource | Catalogue | DiffuseTemplate | GalacticRidge
+    DarkMatter
+    | DecayingDarkMatter
+    | PointSource
+    | GaussianSource
+    | Catalogue
+    | DiffuseTemplate
+    | GalacticRidge
 )
 """Settings of every kind of component but the cosmic rays, which are no source on the sky."""
 
@@ -39,7 +46,7 @@ def build_source(name: str, settings: SourceSettings, data: Path) -> Source:
     StudyError
         If the settings do not fit the file.
     """
-    if isinstance(settings, DarkMatter):
+    if isinstance(settings, DarkMatter | DecayingDarkMatter):
         return DarkMatterSource.from_settings(name, settings, data)
     if isinstance(settings, Catalogue):
         return CatalogueSources.from_settings(name, settings, data)

@@ -1,4 +1,4 @@
-"""Z2 scalar singlet dark matter: PPPC4DMID spectra weighted by its annihilation cross-sections.
+"""Z2 scalar singlet dark matter: tabulated spectra weighted by its annihilation cross-sections.
 
 The tables of SingletScalar_DM (Di Mauro et al. 2023, arXiv:2305.11937) are used as published. Their
 hh channel far above threshold is a fifth of the ZZ one, where the Goldstone equivalence theorem has
@@ -13,7 +13,7 @@ import numpy as np
 
 from skymix.axes import FloatArray
 from skymix.domains.gamma.components.parameters import Setting, Values
-from skymix.domains.gamma.components.pppc4dmid import PPPC4DMID
+from skymix.domains.gamma.components.spectrum_table import SpectrumTable
 from skymix.errors import DataError, StudyError
 
 _TEV = 1e-3
@@ -36,7 +36,18 @@ FINAL_STATES: Mapping[str, Mapping[str, float]] = {
     "za": {"Z": 0.5, "gamma": 0.5},
     "zz": {"Z": 1.0},
 }
-"""PPPC4DMID channels that stand for each table SHP_sigmav_<name>.dat."""
+"""Channels that stand for each table SHP_sigmav_<name>.dat."""
+
+COSMIXS_STATES: Mapping[str, Mapping[str, float]] = {
+    **FINAL_STATES,
+    "aa": {},
+    "za": {"Zgamma": 1.0},
+}
+"""The same for CosmiXs, which has Z gamma but no line of two photons.
+
+That state takes at most 0.3 % of the annihilations, at half the Higgs mass, and less than 1e-10 of
+them above 0.1 TeV.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,18 +136,20 @@ class SingletSpectrum:
     table : photons by channel
     cross_sections : weights of the channels
     coupling : setting of the coupling, fixed or scanned
+    states : channels of the table that stand for each final state
     """
 
-    table: PPPC4DMID
+    table: SpectrumTable
     cross_sections: SingletCrossSections
     coupling: Setting
+    states: Mapping[str, Mapping[str, float]]
 
     def photons(self, edges: FloatArray, mass: FloatArray, values: Values) -> FloatArray:
         """As `AnnihilationSpectrum` says."""
         coupling = values.row("spectrum.coupling", self.coupling)
         fractions = self.cross_sections.fractions(mass, coupling)
         total = np.zeros((mass.size, edges.size - 1))
-        for fraction, parts in zip(fractions.T, FINAL_STATES.values(), strict=True):
+        for fraction, parts in zip(fractions.T, self.states.values(), strict=True):
             for channel, part in parts.items():
                 total += (part * fraction)[:, None] * self.table.photons(channel, edges, mass)
         return total

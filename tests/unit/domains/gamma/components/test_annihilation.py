@@ -13,7 +13,7 @@ from scipy.special import erf
 from skymix.axes import EnergyAxis
 from skymix.domains.gamma.components.annihilation import CLOSED_FORM, ClosedForm
 from skymix.domains.gamma.components.parameters import Values
-from skymix.domains.gamma.components.pppc4dmid import PPPC4DMID
+from skymix.domains.gamma.components.pppc4dmid import read_pppc4dmid
 from skymix.study.files import ANNIHILATION_SPECTRA
 
 NONE = Values("halo", {}, {})
@@ -61,7 +61,7 @@ def test_energy_in_photons_is_that_of_the_tables(channel, data_folder):
     a, b = CLOSED_FORM[channel]
     share = a * np.sqrt(np.pi / b) * erf(np.sqrt(b))
     assert share < 2
-    table = PPPC4DMID.read(data_folder / ANNIHILATION_SPECTRA)
+    table = read_pppc4dmid(data_folder / ANNIHILATION_SPECTRA["pppc4dmid"])
     fine = np.geomspace(1e-8, 1, 4001)
     photons = table.photons(table.channel(channel), fine, np.array([1.0]))[0]
     assert_allclose(share, np.sum(photons * np.sqrt(fine[1:] * fine[:-1])), rtol=0.2)

@@ -102,6 +102,31 @@ def test_too_steep_a_cusp_is_refused():
         terms(source)
 
 
+def test_decay_is_an_annihilation_at_half_the_mass():
+    decay = dark_matter(kind="decaying_dark_matter", lifetime="2e26 s")
+    (got,) = terms(decay, mass=[6.0])
+    (annihilation,) = terms(dark_matter(cross_section="1e-26 cm3 s-1"), mass=[3.0])
+    photons = annihilation.spectrum * 8 * np.pi * 9 / 1e-32
+    assert_allclose(got.spectrum, photons / (4 * np.pi * 6 * 2e26), rtol=1e-12)
+    assert not got.spectrum[0, GRID.energy.edges[:-1] > 3].any()
+    lon, lat = np.radians(GRID.sky.lon[12]), np.radians(GRID.sky.lat[5])
+    galaxy = Halo(lambda x: einasto(x, 0.17), 20.0, 8.5, 0.39)
+    dfactor = galaxy.dfactor(np.arccos(np.cos(lon) * np.cos(lat))[None])[0]
+    expected = (dfactor * u.GeV / u.cm**2).to_value("TeV m-2")
+    assert_allclose(got.morphology.intensity[5, 12], expected, rtol=0.01)
+
+
+def test_decay_allows_steeper_cusps_and_its_errors_speak_of_half_the_mass(tmp_path):
+    spectrum = {"kind": "closed_form", "channels": {"b": 1}}
+    steep = {"kind": "gnfw", "gamma": 1.6}
+    decay = dark_matter(kind="decaying_dark_matter", profile=steep, spectrum=spectrum)
+    assert np.all(terms(decay)[0].morphology.intensity > 0)
+    with pytest.raises(StudyError, match=r"decay at 0\.15 TeV gives no photon"):
+        terms(decay, mass=[0.15])
+    with pytest.raises(StudyError, match=r"3 makes the D-factor infinite.* below 3"):
+        terms(dark_matter(kind="decaying_dark_matter", profile={"kind": "gnfw", "gamma": 3.0}))
+
+
 def test_a_mass_without_photons_is_refused():
     with pytest.raises(
         StudyError, match=r"components\.dm\.mass: annihilation at 0.09 TeV gives no"

@@ -7,8 +7,10 @@ import pytest
 from numpy.testing import assert_allclose
 
 from skymix.domains.gamma.components.parameters import Values
-from skymix.domains.gamma.components.pppc4dmid import PPPC4DMID
+from skymix.domains.gamma.components.cosmixs import read_cosmixs
+from skymix.domains.gamma.components.pppc4dmid import read_pppc4dmid
 from skymix.domains.gamma.components.scalar_singlet import (
+    COSMIXS_STATES,
     FINAL_STATES,
     SingletCrossSections,
     SingletSpectrum,
@@ -71,16 +73,28 @@ def test_outside_and_inconsistent_points_are_refused(cross_sections):
 
 
 def test_spectrum_is_the_weighted_sum(cross_sections, data_folder):
-    table = PPPC4DMID.read(data_folder / ANNIHILATION_SPECTRA)
+    table = read_pppc4dmid(data_folder / ANNIHILATION_SPECTRA["pppc4dmid"])
     edges, mass = np.geomspace(0.01, 10, 20), np.array([1.0, 1.0])
     rows = {"dm.coupling": np.array([0.01, 5.0])}
-    spectrum = SingletSpectrum(table, cross_sections, 0.01)
+    spectrum = SingletSpectrum(table, cross_sections, 0.01, FINAL_STATES)
     got = spectrum.photons(edges, mass, Values("dm", {}, rows))
     share = fractions(cross_sections, 1.0, 0.01)
     main = {"ww": "W", "zz": "Z", "hh": "h", "tt": "t"}
     expected = sum(share[k] * table.photons(v, edges, mass[:1])[0] for k, v in main.items())
-    assert_allclose(got[0], expected, rtol=1e-3)
+    assert_allclose(got[0], expected, rtol=1e-3, atol=1e-9)
     assert_allclose(got[0], got[1], rtol=1e-12)
+
+
+def test_cosmixs_spectra_give_nearly_the_same_photons(cross_sections, data_folder):
+    edges, mass = np.array([0.03, 0.1, 0.3]), np.array([1.0, 3.0])
+    values = Values("dm", {}, {"dm.mass": mass})
+    pppc = read_pppc4dmid(data_folder / ANNIHILATION_SPECTRA["pppc4dmid"])
+    cosmixs = read_cosmixs(data_folder / ANNIHILATION_SPECTRA["cosmixs"])
+    old = SingletSpectrum(pppc, cross_sections, 0.1, FINAL_STATES)
+    new = SingletSpectrum(cosmixs, cross_sections, 0.1, COSMIXS_STATES)
+    ratio = new.photons(edges, mass, values) / old.photons(edges, mass, values)
+    assert np.all((ratio > 0.9) & (ratio < 1.3))
+    assert not np.allclose(ratio, 1, atol=1e-3)
 
 
 def test_missing_and_truncated_tables_are_refused(data_folder, tmp_path):
