@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
-
 from pydantic import TypeAdapter
 
 from skymix.axes import EnergyAxis, Grid, SkyGrid
 from skymix.domains.gamma.components import build_source, spectra
 from skymix.domains.gamma.components.catalogue import read_hgps
-from skymix.domains.gamma.components.diffuse import IntensityCube
 from skymix.domains.gamma.components.cosmixs import read_cosmixs
+from skymix.domains.gamma.components.diffuse import IntensityCube
 from skymix.domains.gamma.components.hdmspectra import read_hdmspectra
 from skymix.domains.gamma.components.pppc4dmid import read_pppc4dmid
 from skymix.domains.gamma.components.radial import radial_cell_means
@@ -168,7 +167,7 @@ def test_annihilation_spectrum(u, data_folder, primary_flux, channel, mass):
 @pytest.mark.parametrize("channel", ["b", "t", "u", "W", "Z", "h", "tau"])
 def test_tables_of_spectra_agree_as_far_as_their_showers_do(data_folder, channel):
     # PPPC4DMID is PYTHIA 8 of 2010, CosmiXs VINCIA retuned to LEP, HDMSpectra analytic evolution
-    # matched to PYTHIA: at 0.01 < x < 0.3, where photons of pi0 dominate, they differ by up to 30 %.
+    # matched to PYTHIA: at 0.01 < x < 0.3, where photons of pi0 dominate, they differ by a quarter.
     pppc, cosmixs, hdm = (
         read(data_folder / ANNIHILATION_SPECTRA[kind])
         for kind, read in (
@@ -200,7 +199,7 @@ def test_total_flux_of_dark_matter(u, data_folder, primary_flux, process):
         settings |= {"kind": "dark_matter", "cross_section": "3e-26 cm3 s-1"}
         model = peer.DarkMatterAnnihilationSpectralModel
     else:
-        age = peer.DarkMatterDecaySpectralModel.LIFETIME_AGE_OF_UNIVERSE.to_value("s")
+        age = peer.DarkMatterDecaySpectralModel.LIFETIME_AGE_OF_UNIVERSE.to_value("s").item()
         settings |= {"kind": "decaying_dark_matter", "lifetime": f"{age!r} s"}
         model = peer.DarkMatterDecaySpectralModel
     source = build_source("dm", TypeAdapter(AnyComponent).validate_python(settings), data_folder)

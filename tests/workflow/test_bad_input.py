@@ -528,7 +528,8 @@ def test_invalid_unit_of_the_first_cta_data_challenge(data_folder, recorded, ref
     raw["observations"][RUN]["response"]["path"] = str(path)
     other = write_study(recorded / "other.yaml", raw)
     refused(
-        "irf_file.fits: column BGD of BACKGROUND has the invalid unit '1/s/MeV/sr'; .*TUNIT7",
+        "irf_file.fits: column BGD of BACKGROUND has the invalid unit '1/s/MeV/sr'; gammapy would"
+        " assume .* response.background_unit",
         *read("tabulate-response", other),
     )
 

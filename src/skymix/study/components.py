@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
+from pydantic_core import CoreSchema
 
 from skymix.study.parameters import (
     DistanceParameter,
@@ -126,13 +127,31 @@ class Moore(Halo):
 Profile = Annotated[Einasto | NFW | GeneralisedNFW | Burkert | Moore, Field(discriminator="kind")]
 
 
+_CHANNELS = (
+    "Branching fraction by channel, adding up to 1; or a list of channels with free fractions:"
+    " then each is a component <name>-<channel> in a split of the tree."
+)
+
+
+class OrListOfNames:
+    """Marks a mapping that the study may also give as a list, expanded before it is checked."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        names = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+        return {"anyOf": [handler(schema), names]}
+
+
 class ClosedFormAnnihilation(Section):
     """dN/dx = a x^-1.5 exp(-b x), x = E/m (Bergstrom, Edsjo and Ullio 2001, PRL 87, 251301)."""
 
     kind: Literal["closed_form"] = Field(description="Kind of annihilation spectrum.")
-    channels: dict[Literal["W", "Z", "b", "t", "u"], PositiveNumber] = Field(
-        min_length=1, description="Branching fraction by channel; they must add up to 1."
-    )
+    channels: Annotated[
+        dict[Literal["W", "Z", "b", "t", "u"], PositiveNumber],
+        Field(min_length=1),
+        OrListOfNames(),
+    ] = Field(description=_CHANNELS)
 
     @model_validator(mode="after")
     def _sum(self) -> "ClosedFormAnnihilation":
@@ -149,9 +168,11 @@ class TabulatedAnnihilation(Section):
     path: Path | None = Field(
         default=None, description="File of the table; if absent the copy in the data folder."
     )
-    channels: dict[str, PositiveNumber] = Field(
-        min_length=1, description="Branching fraction by channel; they must add up to 1."
-    )
+    channels: Annotated[
+        dict[str, PositiveNumber],
+        Field(min_length=1),
+        OrListOfNames(),
+    ] = Field(description=_CHANNELS)
 
     @model_validator(mode="after")
     def _sum(self) -> "TabulatedAnnihilation":
@@ -189,9 +210,7 @@ Annihilation = Annotated[
 ]
 
 
-Decay = Annotated[
-    ClosedFormAnnihilation | TabulatedAnnihilation, Field(discriminator="kind")
-]
+Decay = Annotated[ClosedFormAnnihilation | TabulatedAnnihilation, Field(discriminator="kind")]
 
 
 class DarkMatter(Section):

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
+from skymix.study.channels import with_free_channels
 from skymix.study.load import study_from_mapping
 from skymix.study.messages import kinds_of, models_of
 from skymix.study.model import Study
@@ -38,7 +39,7 @@ def commented_yaml(raw: Mapping[str, Any]) -> str:
         If `raw` is not a valid study.
     """
     study = study_from_mapping(raw)
-    filled = _fill(study.model_dump(mode="json"), raw)
+    filled = _fill(study.model_dump(mode="json"), with_free_channels(raw))
     return "\n".join([*_HEADER, *_section(study, filled, "", set())]) + "\n"
 
 

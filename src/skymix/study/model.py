@@ -1,10 +1,12 @@
 """The study as a whole, and the checks that span its sections."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
 
+from skymix.study.channels import with_free_channels
 from skymix.study.components import AnyComponent
 from skymix.study.likelihood import (
     ExtendedLikelihood,
@@ -78,6 +80,11 @@ class Study(Section):
     )
     sampler: Sampler = Field(default=NestedSampler(), description="The sampler.")
     jobs: Jobs = Field(default=Jobs(), description="How much work a job of the workflow gets.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _free_channels(cls, raw: Any) -> Any:
+        return with_free_channels(raw) if isinstance(raw, Mapping) else raw
 
     @model_validator(mode="after")
     def _tree_matches_components(self) -> "Study":

@@ -1,8 +1,9 @@
 """Density profiles of dark-matter haloes and their J- and D-factors per solid angle.
 
-dJ/dOmega(psi) = integral of rho^2 along the line of sight, dD/dOmega that of rho. With b = D sin(psi) the closest
-approach to the centre and s = D cos(psi) + b sinh(u) the way along the line, the radius is
-b cosh(u), so that nodes even in u are even in the log of the radius and the cusp costs nothing.
+dJ/dOmega(psi) = integral of rho^2 along the line of sight, dD/dOmega that of rho. With
+b = D sin(psi) the closest approach to the centre and s = D cos(psi) + b sinh(u) the way along the
+line, the radius is b cosh(u), so that nodes even in u are even in the log of the radius and the
+cusp costs nothing.
 """
 
 from collections.abc import Callable
@@ -107,8 +108,8 @@ class Halo:
 class JFactorTable:
     """J-factor, or with power 1 D-factor, by angle from the centre: a `RadialIntensity`.
 
-    It is tabulated once. The logarithm of dJ/dOmega is a cubic spline in the logarithm of the angle, to some 1e-8; below
-    1e-9 rad it goes on as the power law that it has there.
+    It is tabulated once. The logarithm of dJ/dOmega is a cubic spline in the logarithm of the
+    angle, to some 1e-8; below 1e-9 rad it goes on as the power law that it has there.
     """
 
     halo: Halo

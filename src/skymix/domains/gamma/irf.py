@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from skymix.axes import EnergyAxis, FloatArray, IntArray
 from skymix.domains.gamma.irf_background import background_nodes, background_rate
 from skymix.domains.gamma.irf_tables import read_irf_tables
-from skymix.domains.gamma.irf_types import PSF, EffectiveArea, EnergyDispersion, IRFTables, Stated
+from skymix.domains.gamma.irf_types import (
+    NOTHING_STATED,
+    PSF,
+    EffectiveArea,
+    EnergyDispersion,
+    IRFTables,
+    Stated,
+)
 from skymix.domains.gamma.psf_models import PSFModel
 from skymix.domains.gamma.tabulate import (
     area_weights,
@@ -43,7 +50,7 @@ _MASS_TOLERANCE = 1e-9
 _MIN_CONTAINED = 0.99
 
 
-def read_response(path: Path, axis_true: EnergyAxis, stated: Stated = Stated()) -> Response:
+def read_response(path: Path, axis_true: EnergyAxis, stated: Stated = NOTHING_STATED) -> Response:
     """Tabulate the IRFs of a DL3 file.
 
     Parameters

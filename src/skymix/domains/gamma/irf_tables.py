@@ -15,6 +15,7 @@ from skymix.domains.gamma.dl3 import (
     require_finite,
 )
 from skymix.domains.gamma.irf_types import (
+    NOTHING_STATED,
     PSF,
     Axis,
     Background,
@@ -38,7 +39,7 @@ _OVERSHOOT = 0.03  # of an energy's integral, that negative values may hold
 _REVERSED_EXPORTER = ("SASH FITS::EventListWriter", "0.2")  # CREATOR, HDUVERS of EVENTS
 
 
-def read_irf_tables(path: Path, stated: Stated = Stated()) -> IRFTables:
+def read_irf_tables(path: Path, stated: Stated = NOTHING_STATED) -> IRFTables:
     """Effective area, energy dispersion, PSF and background of a DL3 file.
 
     Parameters

@@ -23,6 +23,10 @@ class Stated:
     alignment: str | None = None
 
 
+NOTHING_STATED = Stated()
+"""The file must say everything itself."""
+
+
 @dataclass(frozen=True, eq=False)
 class Axis:
     """Nodes of an IRF axis, and the edges of what it covers.

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from astropy.io import fits
 from scipy.special import ndtr
 from tests.dl3_files import (
     ENERGY_EDGES,
@@ -21,6 +22,7 @@ from tests.dl3_files import (
 
 from skymix.axes import EnergyAxis
 from skymix.domains.gamma.irf import background_rate, read_response
+from skymix.domains.gamma.irf_types import Stated
 from skymix.errors import DataError
 
 AXIS = EnergyAxis(np.geomspace(0.2, 50.0, 13))
@@ -213,6 +215,34 @@ def test_background_units_are_not_guessed(tmp_path, unit, message):
         tabulate(tmp_path, bkg=background_hdu(unit=unit))
 
 
+@pytest.mark.parametrize("unit", ["1/s/MeV/sr", None])
+@pytest.mark.filterwarnings("ignore:.*did not parse:astropy.units.UnitsWarning")
+def test_a_unit_may_be_stated_where_the_file_has_no_valid_one(tmp_path, unit):
+    expected = tabulate(tmp_path, bkg=background_hdu(unit="s-1 MeV-1 sr-1"))
+    path = write(
+        tmp_path / "irf.fits", *(good_irfs() | {"bkg": background_hdu(unit=unit)}).values()
+    )
+    got = read_response(path, AXIS, Stated(unit="s-1 MeV-1 sr-1"))
+    np.testing.assert_array_equal(got.background, expected.background)
+
+
+def test_what_the_file_says_is_not_overruled(tmp_path):
+    path = write(tmp_path / "irf.fits", *good_irfs().values())
+    with pytest.raises(DataError, match=r"has the valid unit .* leave response.background_unit"):
+        read_response(path, AXIS, Stated(unit="s-1 MeV-1 sr-1"))
+    with pytest.raises(DataError, match=r"has FOVALIGN = RADEC; leave response.background_align"):
+        read_response(path, AXIS, Stated(alignment="RADEC"))
+
+
+def test_an_alignment_may_be_stated_where_the_file_has_none(tmp_path):
+    expected = tabulate(tmp_path)
+    path = write(
+        tmp_path / "irf.fits", *(good_irfs() | {"bkg": background_hdu(align=None)}).values()
+    )
+    got = read_response(path, AXIS, Stated(alignment="RADEC"))
+    np.testing.assert_array_equal(got.background, expected.background)
+
+
 @pytest.mark.filterwarnings("ignore:.*did not parse:astropy.units.UnitsWarning")
 def test_other_invalid_units_are_refused(tmp_path):
     hdu = aeff_hdu()
@@ -281,8 +311,29 @@ def test_unit_of_the_first_cta_data_challenge(data_folder):
     with pytest.raises(DataError) as error:
         read_response(path, AXIS)
     message = str(error.value)
-    for part in ("irf_file.fits", "BGD", "'1/s/MeV/sr'", "'s-1 MeV-1 sr-1'", "TUNIT7"):
+    for part in ("irf_file.fits", "BGD", "'1/s/MeV/sr'", "response.background_unit"):
         assert part in message
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("run", ["110380", "111140"])
+def test_background_of_the_first_cta_data_challenge_makes_most_of_its_events(data_folder, run):
+    folder = data_folder / "gamma/cta-1dc"
+    stated = Stated("s-1 MeV-1 sr-1", "RADEC")
+    path = folder / "caldb/data/cta/1dc/bcf/South_z20_50h/irf_file.fits"
+    response = read_response(path, EnergyAxis(np.geomspace(0.05, 150, 30)), stated)
+    with fits.open(folder / f"data/baseline/gps/gps_baseline_{run}.fits") as hdus:
+        events, header = hdus["EVENTS"].data, hdus["EVENTS"].header
+        energy, x, y = (np.asarray(events[n], dtype=float) for n in ("ENERGY", "DETX", "DETY"))
+    seen = np.sum((energy > 0.1) & (energy < 100) & (abs(x) < 3) & (abs(y) < 3))
+    edges, side = np.geomspace(0.1, 100, 61), np.linspace(-2.95, 2.95, 60)
+    middle = np.sqrt(edges[1:] * edges[:-1])
+    e, lon, lat = np.meshgrid(middle, side, side, indexing="ij")
+    rate = background_rate(response, e.ravel(), lon.ravel(), lat.ravel()).reshape(e.shape)
+    area = np.radians(0.1) ** 2 * np.cos(np.radians(lat))
+    expected = (rate * area).sum(axis=(1, 2)) @ np.diff(edges) * header["ONTIME"]
+    # The rest are gamma rays of the Galactic plane.
+    assert 0.8 < expected / seen < 1
 
 
 @pytest.mark.data

@@ -15,10 +15,10 @@ import numpy as np
 from skymix.axes import FloatArray, Grid
 from skymix.domains.gamma.components.annihilation import AnnihilationSpectrum, ClosedForm
 from skymix.domains.gamma.components.base import GridMorphology, Parameter, Term
-from skymix.domains.gamma.components.files import data_path
-from skymix.domains.gamma.components.parameters import Values, scanned_parameters
 from skymix.domains.gamma.components.cosmixs import read_cosmixs
+from skymix.domains.gamma.components.files import data_path
 from skymix.domains.gamma.components.hdmspectra import read_hdmspectra
+from skymix.domains.gamma.components.parameters import Values, scanned_parameters
 from skymix.domains.gamma.components.pppc4dmid import read_pppc4dmid
 from skymix.domains.gamma.components.radial import radial_cell_means
 from skymix.domains.gamma.components.scalar_singlet import (

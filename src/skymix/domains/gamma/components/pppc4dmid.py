@@ -74,7 +74,7 @@ def _channel(name: str, mass: FloatArray, x: FloatArray, density: FloatArray) ->
         return ChannelSpectrum(mass, x, density, np.zeros(mass.size))
     smooth = density.copy()
     smooth[:, -_SMEARED:] = np.minimum(density, density[:, [-_SMEARED - 1]])[:, -_SMEARED:]
-    line = np.trapezoid(density - smooth, x, axis=1)
+    line = np.asarray(np.trapezoid(density - smooth, x, axis=1))
     return ChannelSpectrum(mass, x, smooth, line)
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from skymix.domains.gamma.components.parameters import Values
 from skymix.domains.gamma.components.cosmixs import read_cosmixs
+from skymix.domains.gamma.components.parameters import Values
 from skymix.domains.gamma.components.pppc4dmid import read_pppc4dmid
 from skymix.domains.gamma.components.scalar_singlet import (
     COSMIXS_STATES,
