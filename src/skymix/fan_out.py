@@ -17,7 +17,7 @@ from skymix.errors import DataError
 from skymix.store import Events, Marginals, Response, file_sha256, read_product, read_provenance
 from skymix.store.base import write_image
 from skymix.study import Study
-from skymix.study.files import component_tables, event_file, response_file
+from skymix.study.files import component_tables, event_files, response_file
 from skymix.study.stages import response_key, results_folder, stage_settings
 
 
@@ -59,7 +59,7 @@ def _products(study: Study, name: str) -> Iterator[_Product]:
     root = results_folder(study)
     response = root / "response" / f"{response_key(study, name)}.h5"
     events = root / "events" / f"{name}.h5"
-    irf, recorded = response_file(study, name), event_file(study, name)
+    irf, recorded = response_file(study, name), event_files(study, name)
     yield _Product(
         response,
         Response,
@@ -72,7 +72,7 @@ def _products(study: Study, name: str) -> Iterator[_Product]:
         events,
         Events,
         stage_settings(study, "events", observation=name),
-        [recorded] if recorded else [response, *tables],
+        recorded or [response, *tables],
         (lambda: pipeline.read_events(study, name, events))
         if recorded
         else (lambda: pipeline.simulate_events(study, name, response, events)),

@@ -25,11 +25,11 @@ from skymix.store.base import atomic_path
 from skymix.store.join import without_data
 from skymix.store.lineage import require_inputs, require_settings, require_source
 from skymix.study import Study, load_study, study_from_mapping
-from skymix.study.files import component_tables
+from skymix.study.files import component_tables, event_files
 from skymix.study.load import data_folder
 from skymix.study.mixture import LaplaceSampler
 from skymix.study.model import parameter_name
-from skymix.study.observation import RecordedEvents, SimulatedEvents
+from skymix.study.observation import OnOffEvents, SimulatedEvents
 from skymix.study.parameters import Scan
 from skymix.study.rates import rate_settings
 from skymix.study.stages import response_key, results_folder, stage_settings, stream_seed
@@ -55,22 +55,24 @@ def read_events(study: Study, observation: str, output: Path) -> Events:
     from skymix.domains.gamma.dl3 import locate
     from skymix.domains.gamma.events import read_events as read
     from skymix.domains.gamma.geometry import RegionFrame
+    from skymix.domains.gamma.grids import data_grid
+    from skymix.domains.gamma.on_off import read_on_off
 
     settings = study.observations[observation].events
-    if not isinstance(settings, RecordedEvents):
+    if isinstance(settings, SimulatedEvents):
         raise StudyError(
             f"observations.{observation}.events: is simulated; use 'skymix simulate-events'"
         )
-    path = locate(settings.path, data_folder(study))
-    events = read(
-        path,
-        observation,
-        RegionFrame(study.region.centre),
-        study.grids,
-        study.region,
-        study.selection,
+    frame, folder = RegionFrame(study.region.centre), data_folder(study)
+    paths = [locate(path, folder) for path in event_files(study, observation)]
+    if isinstance(settings, OnOffEvents):
+        grid = data_grid(study.grids, study.region)
+        events = read_on_off(paths, observation, settings, frame, grid)
+    else:
+        events = read(paths[0], observation, frame, study.grids, study.region, study.selection)
+    provenance = Provenance(
+        stage_settings(study, "events", observation=observation), _inputs(*paths)
     )
-    provenance = Provenance(stage_settings(study, "events", observation=observation), _inputs(path))
     write_product(output, events, provenance)
     return events
 

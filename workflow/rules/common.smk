@@ -12,7 +12,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from skymix.errors import SkymixError
-from skymix.study.files import component_tables, event_file, response_file
+from skymix.study.files import component_tables, event_files, response_file
 from skymix.study.jobs import bundles, chunks
 from skymix.study.load import read_mapping, study_from_mapping
 from skymix.study.stages import response_key, stage_settings
@@ -34,7 +34,7 @@ FITS = STUDY.fitted()
 # A bundle is one job; every other observation has jobs of its own.
 BUNDLE_OF = {name: bundle for bundle, names in BUNDLES.items() for name in names}
 ALONE = [name for name in STUDY.observations if name not in BUNDLE_OF]
-RECORDED = [name for name in ALONE if event_file(STUDY, name)]
+RECORDED = [name for name in ALONE if event_files(STUDY, name)]
 SIMULATED = [name for name in ALONE if name not in RECORDED]
 CHUNKS = {name: chunks(STUDY, name) for name in ALONE}
 CHUNKED = [name for name in ALONE if CHUNKS[name] > 1]

@@ -1,6 +1,6 @@
 rule read_events:
     input:
-        recorded=lambda wildcards: event_file(STUDY, wildcards.observation),
+        recorded=lambda wildcards: event_files(STUDY, wildcards.observation),
     output:
         "results/{study}/events/{observation}.h5",
     log:

@@ -44,8 +44,9 @@ def shared_responses(wildcards):
 def recorded_files(wildcards):
     """Event and response files that the observations of a bundle are recorded in."""
     names = BUNDLES[wildcards.bundle]
-    files = [f(STUDY, name) for f in (event_file, response_file) for name in names]
-    return sorted({path for path in files if path})
+    events = [path for name in names for path in event_files(STUDY, name)]
+    responses = [response_file(STUDY, name) for name in names]
+    return sorted({path for path in [*events, *responses] if path})
 
 
 def bundle_settings(wildcards):

@@ -13,7 +13,13 @@ from skymix.study import Beta, Dirichlet, Scan, Split, Study
 from skymix.study.components import Position
 from skymix.study.mixture import LaplaceSampler
 from skymix.study.model import component_scans, parameter_name
-from skymix.study.observation import RecordedEvents, RecordedResponse
+from skymix.study.observation import (
+    OnOffEvents,
+    PointLikeResponse,
+    RecordedEvents,
+    RecordedResponse,
+    SimulatedEvents,
+)
 
 _NAMES = {
     "einasto": "Einasto",
@@ -102,9 +108,9 @@ def observation_rows(report: ReportInput) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": name,
-                "source": source.path.name if isinstance(source, RecordedEvents) else "simulated",
+                "source": _source(source),
                 "response": response.path.name
-                if isinstance(response, RecordedResponse)
+                if isinstance(response, RecordedResponse | PointLikeResponse)
                 else "parametric telescope",
                 "livetime": duration(events[name].livetime),
                 "events": events[name].number,
@@ -113,6 +119,12 @@ def observation_rows(report: ReportInput) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _source(settings: SimulatedEvents | RecordedEvents | OnOffEvents) -> str:
+    if isinstance(settings, OnOffEvents):
+        return ", ".join(path.name for path in settings.paths)
+    return settings.path.name if isinstance(settings, RecordedEvents) else "simulated"
 
 
 def _pointing(events: Events) -> str:

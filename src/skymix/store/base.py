@@ -31,17 +31,27 @@ COMPRESSED = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 _BLOCK = 1 << 25  # bytes of a dataset that are held while its checksum is taken
 
 
-def array(unit: str, dims: tuple[str, ...], dtype: str = "f8", finite: bool = True) -> Any:
+def array(
+    unit: str,
+    dims: tuple[str, ...],
+    dtype: str = "f8",
+    finite: bool = True,
+    optional: bool = False,
+) -> Any:
     """Declare a dataset: its unit, the names of its dimensions and its type.
 
-    With `finite` a NaN or infinite value is refused, both when writing and when reading.
+    With `finite` a NaN or infinite value is refused, both when writing and when reading. An
+    `optional` one is empty by default.
     """
-    return field(metadata={"unit": unit, "dims": dims, "dtype": dtype, "finite": finite})
+    metadata = {"unit": unit, "dims": dims, "dtype": dtype, "finite": finite}
+    if optional:
+        return field(default_factory=lambda: np.empty((0,) * len(dims), dtype), metadata=metadata)
+    return field(metadata=metadata)
 
 
-def scalar(unit: str = "") -> Any:
+def scalar(unit: str = "", default: Any = dataclasses.MISSING) -> Any:
     """Declare an attribute: number, text, or tuple of texts."""
-    return field(metadata={"unit": unit})
+    return field(default=default, metadata={"unit": unit})
 
 
 @dataclass(frozen=True)

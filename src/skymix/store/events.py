@@ -22,7 +22,7 @@ class Events:
     """
 
     schema_name: ClassVar[str] = "events"
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
 
     event_id: IntArray = array("", ("event",), "i8")
     multiplicity: IntArray = array("", ("event",), "i8")
@@ -42,6 +42,9 @@ class Events:
     components: tuple[str, ...] = scalar()  # names that true_component counts
     expected_counts: FloatArray = array("", ("component",))  # simulated only, else empty
     truth: str = scalar()  # JSON: true value of each parameter, by name; "{}" if recorded
+    # Events beside the on region of a point-like observation, and the ratio of the two exposures.
+    off_energy: FloatArray = array("TeV", ("off_event",), optional=True)
+    on_over_off: float = scalar(default=0.0)
 
     @property
     def size(self) -> int:

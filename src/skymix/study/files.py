@@ -1,5 +1,6 @@
 """Which files outside the study a stage reads, and where the data folder keeps them."""
 
+from glob import glob
 from pathlib import Path
 
 from skymix.study.components import (
@@ -12,7 +13,12 @@ from skymix.study.components import (
 )
 from skymix.study.load import data_folder
 from skymix.study.model import Study
-from skymix.study.observation import RecordedEvents, RecordedResponse
+from skymix.study.observation import (
+    OnOffEvents,
+    PointLikeResponse,
+    RecordedEvents,
+    RecordedResponse,
+)
 
 _SPECTRA = Path("gamma/dark-matter-spectra")
 ANNIHILATION_SPECTRA = {
@@ -26,16 +32,26 @@ PLANE_SURVEY = Path("gamma/catalogs/hgps_catalog_v1.fits.gz")
 DIFFUSE_CUBE = Path("gamma/fermi-gc/gll_iem_v07_gc.fits.gz")
 
 
-def event_file(study: Study, observation: str) -> Path | None:
-    """DL3 file of recorded events; None if the events are simulated."""
-    events = study.observations[observation].events
-    return data_folder(study) / events.path if isinstance(events, RecordedEvents) else None
+def event_files(study: Study, observation: str) -> list[Path]:
+    """DL3 files of recorded events; none if the events are simulated.
+
+    A pattern that no file matches stays as it is, so that it is missed by name.
+    """
+    events, folder = study.observations[observation].events, data_folder(study)
+    if isinstance(events, RecordedEvents):
+        return [folder / events.path]
+    if not isinstance(events, OnOffEvents):
+        return []
+    found = [sorted(glob(str(folder / path))) or [str(folder / path)] for path in events.paths]
+    return [Path(path) for paths in found for path in paths]
 
 
 def response_file(study: Study, observation: str) -> Path | None:
     """DL3 file of the response; None if it is the parametric telescope."""
     response = study.observations[observation].response
-    return data_folder(study) / response.path if isinstance(response, RecordedResponse) else None
+    if isinstance(response, RecordedResponse | PointLikeResponse):
+        return data_folder(study) / response.path
+    return None
 
 
 def component_files(study: Study, component: str) -> dict[str, Path]:

@@ -7,7 +7,7 @@ from io import BufferedIOBase
 from pathlib import Path
 
 from skymix.errors import DataError
-from skymix.study.files import event_file
+from skymix.study.files import event_files
 from skymix.study.model import Study
 from skymix.study.observation import SimulatedEvents
 
@@ -33,9 +33,8 @@ def _expected_events(study: Study, observation: str) -> float:
     if isinstance(events, SimulatedEvents):
         known = [events.counts.get(name, "model") for name in study.components]
         return sum(number for number in known if number != "model")
-    path = event_file(study, observation)
-    assert path is not None
-    return recorded_events(path) if path.exists() else 0
+    paths = event_files(study, observation)
+    return sum(recorded_events(path) for path in paths if path.exists())
 
 
 def recorded_events(path: Path) -> int:

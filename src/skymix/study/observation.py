@@ -177,6 +177,24 @@ def _background_unit(text: str) -> str:
 BackgroundUnit = Annotated[str, AfterValidator(_background_unit)]
 
 
+class OnOffEvents(Section):
+    """Events of DL3 files within a circle about a source, and in circles beside it."""
+
+    kind: Literal["on_off"] = Field(description="Where the events come from.")
+    paths: tuple[Path, ...] = Field(
+        min_length=1,
+        description=(
+            "FITS files with EVENTS and GTI, or patterns such as fact/*_dl3.fits, relative to the"
+            " data folder; runs at one distance from the source are added up."
+        ),
+    )
+    position: Position = Field(description="Source, and centre of the on region.")
+    radius: Size = Field(le=5, description="Radius of the on region: that of the response.")
+    off_regions: PositiveInt = Field(
+        default=5, description="Number of off regions, turned about the pointing by equal angles."
+    )
+
+
 class ParametricTelescope(Section):
     """The built-in telescope: closed formulas, no file."""
 
@@ -200,15 +218,32 @@ class RecordedResponse(Section):
     )
 
 
+class PointLikeResponse(Section):
+    """Effective area and energy dispersion within an angular cut (RAD_MAX) of a DL3 file."""
+
+    kind: Literal["point_like"] = Field(description="Where the response comes from.")
+    path: Path = Field(
+        description="FITS file with point-like AEFF and EDISP; relative to the data folder."
+    )
+
+
 class Observation(Section):
     """One pointing of the telescope."""
 
-    events: Annotated[SimulatedEvents | RecordedEvents, Field(discriminator="kind")] = Field(
-        description="The event list."
-    )
-    response: Annotated[ParametricTelescope | RecordedResponse, Field(discriminator="kind")] = (
-        Field(description="The instrument response.")
-    )
+    events: Annotated[
+        SimulatedEvents | RecordedEvents | OnOffEvents, Field(discriminator="kind")
+    ] = Field(description="The event list.")
+    response: Annotated[
+        ParametricTelescope | RecordedResponse | PointLikeResponse, Field(discriminator="kind")
+    ] = Field(description="The instrument response.")
+
+    @model_validator(mode="after")
+    def _on_off_is_point_like(self) -> "Observation":
+        if isinstance(self.events, OnOffEvents) != isinstance(self.response, PointLikeResponse):
+            raise ValueError(
+                "events of kind 'on_off' and a response of kind 'point_like' need each other"
+            )
+        return self
 
 
 class ObservationTable(Section):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skymix.study.model import Study, component_scans, parameter_name
-from skymix.study.observation import RecordedResponse
+from skymix.study.observation import PointLikeResponse, RecordedResponse
 from skymix.study.parameters import Scan
 
 _COMPUTING = {"precision", "threads"}  # how a likelihood is computed, not what it is
@@ -23,7 +23,9 @@ def response_key(study: Study, observation: str) -> str:
     settings = _response_settings(study, observation)
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
     response = study.observations[observation].response
-    stem = Path(response.path).name.split(".")[0] if isinstance(response, RecordedResponse) else ""
+    stem = ""
+    if isinstance(response, RecordedResponse | PointLikeResponse):
+        stem = Path(response.path).name.split(".")[0]
     return f"{stem or response.kind}-{digest}"
 
 

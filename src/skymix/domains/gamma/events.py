@@ -1,6 +1,7 @@
 """Recorded event lists: a DL3 file read by gammapy, cut to the study, in the region frame."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from skymix.axes import FloatArray, separation
+from skymix.axes import FloatArray, IntArray, separation
 from skymix.domains.gamma.dl3 import checked_table, named_hdu, open_dl3, require_finite
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.domains.gamma.grids import data_grid
@@ -52,6 +53,68 @@ def read_events(
         not finite or an energy not positive; if the pointing moves; if the livetime is zero; if no
         event is left.
     """
+    run = read_run(path, frame)
+    grid = data_grid(grids, region)
+    offset = separation(run.lon, run.lat, *(np.asarray(angle) for angle in run.pointing))
+    keep, cuts = _apply_cuts(
+        {
+            "good_time": run.good,
+            "energy": grid.energy.cell(run.energy) >= 0,
+            "region": grid.sky.cell(run.lon, run.lat) >= 0,
+            "offset": offset <= selection.offset_max,
+        },
+        path,
+    )
+    count = int(keep.sum())
+    unknown = np.full(count, np.nan)
+    return Events(
+        event_id=run.event_id[keep],
+        multiplicity=np.ones(count, dtype=np.int64),
+        energy=run.energy[keep],
+        lon=run.lon[keep],
+        lat=run.lat[keep],
+        true_component=np.full(count, -1, dtype=np.int64),
+        true_energy=unknown,
+        true_lon=unknown,
+        true_lat=unknown,
+        observation=observation,
+        pointing_lon=run.pointing[0],
+        pointing_lat=run.pointing[1],
+        livetime=run.ontime * run.dead,
+        ontime=run.ontime,
+        cuts=json.dumps(cuts),
+        components=(),
+        expected_counts=np.empty(0),
+        truth="{}",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """All events of a DL3 file, and how long it looked where.
+
+    Parameters
+    ----------
+    event_id : (nevent,) the file's, or the row
+    energy, lon, lat : (nevent,) TeV, deg in the region frame
+    good : (nevent,) whether in a good time interval
+    ontime : sum of the good time intervals, s
+    dead : livetime over ontime
+    pointing : (lon, lat) deg, region frame
+    """
+
+    event_id: IntArray
+    energy: FloatArray
+    lon: FloatArray
+    lat: FloatArray
+    good: Mask
+    ontime: float
+    dead: float
+    pointing: tuple[float, float]
+
+
+def read_run(path: Path, frame: RegionFrame) -> Run:
+    """Events of a DL3 file without any cut; errors as `read_events`."""
     with open_dl3(path) as hdus:
         hdu = named_hdu(hdus, "EVENTS", path)
         _require_columns(hdu, path)
@@ -59,42 +122,10 @@ def read_events(
         energy, sky, time, reference = _columns(hdu, path)
         good, ontime, dead = _good_time(hdus, hdu.header, time, reference, path)
         pointing = _pointing(hdu.header, frame, path)
-        ids = np.asarray(hdu.data["EVENT_ID"]) if "EVENT_ID" in hdu.columns.names else None
+        named = "EVENT_ID" in hdu.columns.names
+        ids = np.asarray(hdu.data["EVENT_ID"]) if named else np.arange(energy.size)
     lon, lat = frame.from_sky(sky)
-    grid = data_grid(grids, region)
-    offset = separation(lon, lat, *(np.asarray(angle) for angle in pointing))
-    keep, cuts = _apply_cuts(
-        {
-            "good_time": good,
-            "energy": grid.energy.cell(energy) >= 0,
-            "region": grid.sky.cell(lon, lat) >= 0,
-            "offset": offset <= selection.offset_max,
-        },
-        path,
-    )
-    rows = np.arange(energy.size) if ids is None else ids
-    count = int(keep.sum())
-    unknown = np.full(count, np.nan)
-    return Events(
-        event_id=rows[keep].astype(np.int64),
-        multiplicity=np.ones(count, dtype=np.int64),
-        energy=energy[keep],
-        lon=lon[keep],
-        lat=lat[keep],
-        true_component=np.full(count, -1, dtype=np.int64),
-        true_energy=unknown,
-        true_lon=unknown,
-        true_lat=unknown,
-        observation=observation,
-        pointing_lon=pointing[0],
-        pointing_lat=pointing[1],
-        livetime=ontime * dead,
-        ontime=ontime,
-        cuts=json.dumps(cuts),
-        components=(),
-        expected_counts=np.empty(0),
-        truth="{}",
-    )
+    return Run(ids.astype(np.int64), energy, lon, lat, good, ontime, dead, pointing)
 
 
 def _require_columns(hdu: Any, path: Path) -> None:

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from skymix.axes import EnergyAxis, FloatArray, IntArray
 from skymix.domains.gamma.irf_background import background_nodes, background_rate
-from skymix.domains.gamma.irf_tables import read_irf_tables
+from skymix.domains.gamma.irf_tables import read_irf_tables, read_point_like_tables
 from skymix.domains.gamma.irf_types import (
     NOTHING_STATED,
     PSF,
+    Axis,
+    Background,
     EffectiveArea,
     EnergyDispersion,
     IRFTables,
@@ -97,6 +99,46 @@ def response_from_tables(tables: IRFTables, axis_true: EnergyAxis, path: Path) -
         background=rate,
         fov_alignment="RADEC",
         instrument=tables.instrument,
+    )
+
+
+def read_point_like_response(path: Path, axis_true: EnergyAxis) -> Response:
+    """Tabulate a point-like response; its PSF is even within the angular cut, its background zero.
+
+    Raises
+    ------
+    DataError
+        As `read_response`, and if the tables are not point-like.
+    """
+    area, edisp, radius, instrument = read_point_like_tables(path)
+    nowhere = Axis(np.array([-radius, radius]), np.array([-radius, 0.0, radius]), False)
+    tables = IRFTables(
+        area,
+        edisp,
+        PSF(edisp.energy, edisp.offset, ()),
+        Background(edisp.energy, nowhere, nowhere, np.zeros((edisp.energy.nodes.size, 2, 2))),
+        instrument,
+    )
+    _require_energies(tables, axis_true, path)
+    offset, energy = _offset_nodes(tables, path), sub_energies(axis_true)
+    log_migra, cumulative = _tabulate_edisp(tables, energy, offset, path)
+    rad = rad_nodes(radius)
+    even = normalised_psf(np.ones((rad.size, 1)), rad)
+    background_energy, lon, lat, rate = background_nodes(tables.background)
+    return Response(
+        offset=offset,
+        energy_true_edges=axis_true.edges,
+        log_migra=log_migra,
+        rad=rad,
+        effective_area=area_at(area, offset, energy).mean(axis=2),
+        edisp=cumulative,
+        psf=np.broadcast_to(even, (offset.size, rad.size, axis_true.size)).copy(),
+        background_energy=background_energy,
+        background_fov_lon=lon,
+        background_fov_lat=lat,
+        background=rate,
+        fov_alignment="RADEC",
+        instrument=instrument,
     )
 
 

@@ -91,6 +91,40 @@ def _lon_increases_with_ra(hdus: fits.HDUList) -> bool:
     return (header.get("CREATOR"), header.get("HDUVERS")) == _REVERSED_EXPORTER
 
 
+def read_point_like_tables(path: Path) -> tuple[EffectiveArea, EnergyDispersion, float, str]:
+    """Effective area, energy dispersion, radius of the angular cut (deg), and instrument.
+
+    Raises
+    ------
+    DataError
+        If one of the tables is missing, given twice, not point-like or unusable, or they have no
+        common RAD_MAX.
+    """
+    tables: dict[str, Any] = {}
+    radii, instrument = [], ""
+    with open_dl3(path) as hdus:
+        for hdu in hdus:
+            kind = _KIND.get(str(hdu.header.get("HDUCLAS2", "")).upper())
+            if kind not in ("AEFF", "EDISP"):
+                continue
+            if kind in tables or str(hdu.header.get("HDUCLAS3", "")).upper() != "POINT-LIKE":
+                raise DataError(
+                    f"{path}: {hdu.name} is given twice or not POINT-LIKE; give a file with one"
+                    " point-like AEFF and EDISP"
+                )
+            tables[kind] = _READERS[kind](hdu, path)
+            radii.append(hdu.header.get("RAD_MAX"))
+            instrument = instrument or str(hdu.header.get("TELESCOP", ""))
+    if set(tables) != {"AEFF", "EDISP"}:
+        raise DataError(f"{path}: has no point-like AEFF and EDISP; give a file that has both")
+    if radii[0] is None or radii[0] != radii[1]:
+        raise DataError(
+            f"{path}: AEFF and EDISP give no common angular cut in the keyword RAD_MAX, in deg;"
+            " cuts that depend on the energy cannot be used"
+        )
+    return tables["AEFF"], tables["EDISP"], float(radii[0]), instrument or "unknown"
+
+
 def _kind(hdu: Any, path: Path) -> str | None:
     """Which response an HDU holds, if any."""
     header = hdu.header
@@ -99,7 +133,8 @@ def _kind(hdu: Any, path: Path) -> str | None:
     if str(header.get("HDUCLAS3", "")).upper() == "POINT-LIKE":
         raise DataError(
             f"{path}: {hdu.name} is a point-like response (HDUCLAS3 = POINT-LIKE), valid only"
-            " within its own angular cut; give a full-enclosure response"
+            " within its own angular cut; give a full-enclosure response, or set the kinds"
+            " point_like and on_off"
         )
     return _KIND.get(str(header.get("HDUCLAS2", "")).upper())
 

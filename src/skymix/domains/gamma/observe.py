@@ -17,6 +17,7 @@ from skymix.domains.gamma.exposure import Exposure, make_exposure
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.domains.gamma.grids import coverage, data_grid, true_grid
 from skymix.domains.gamma.marginalise import densities, marginalise_sources
+from skymix.domains.gamma.on_off import OnRegion
 from skymix.domains.gamma.rows import Rows
 from skymix.domains.gamma.simulate import (
     Photons,
@@ -26,13 +27,18 @@ from skymix.domains.gamma.simulate import (
     simulate_background,
     simulate_source,
 )
+from skymix.domains.gamma.spectrum_1d import (
+    marginalise_on_region,
+    off_background,
+    on_exposure,
+)
 from skymix.errors import DataError, StudyError
 from skymix.store.events import Events
 from skymix.store.marginals import Marginals
 from skymix.store.response import Response
 from skymix.study import AnyComponent, CosmicRays, Study
 from skymix.study.model import true_values
-from skymix.study.observation import Grids, Region, Selection, SimulatedEvents
+from skymix.study.observation import Grids, OnOffEvents, Region, Selection, SimulatedEvents
 
 
 def marginalise_component(
@@ -68,6 +74,19 @@ def marginalise_components(
     settings = study.marginalisation
     binned = settings.events == "binned"
     data = data_of(events, exposure.data, binned)
+    recorded = study.observations[observation].events
+    if isinstance(recorded, OnOffEvents):
+        on = OnRegion.of(recorded, exposure.frame)
+        exposure = on_exposure(exposure, on, observation)
+        for name in components:
+            component = study.components[name]
+            if isinstance(component, CosmicRays):
+                normalisation = component.normalisation
+                yield off_background(events, exposure, data, normalisation, name, observation)
+            else:
+                source = build_source(name, component, data_folder)
+                yield marginalise_on_region(source, exposure, data, binned, on, name, observation)
+        return
     sources = {}
     for name in components:
         component = study.components[name]

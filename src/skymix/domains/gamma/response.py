@@ -6,11 +6,13 @@ from skymix.axes import EnergyAxis
 from skymix.domains.gamma.dl3 import locate
 from skymix.store.base import file_sha256
 from skymix.store.response import Response
-from skymix.study.observation import ParametricTelescope, RecordedResponse
+from skymix.study.observation import ParametricTelescope, PointLikeResponse, RecordedResponse
 
 
 def tabulate_response(
-    settings: ParametricTelescope | RecordedResponse, axis_true: EnergyAxis, data: Path
+    settings: ParametricTelescope | RecordedResponse | PointLikeResponse,
+    axis_true: EnergyAxis,
+    data: Path,
 ) -> tuple[Response, dict[str, str]]:
     """Tabulate a response on the true energies of a study.
 
@@ -33,9 +35,11 @@ def tabulate_response(
         from skymix.domains.gamma.telescope import telescope_response
 
         return telescope_response(axis_true), {}
-    from skymix.domains.gamma.irf import read_response
+    from skymix.domains.gamma.irf import read_point_like_response, read_response
     from skymix.domains.gamma.irf_types import Stated
 
     path = locate(settings.path, data)
+    if isinstance(settings, PointLikeResponse):
+        return read_point_like_response(path, axis_true), {str(settings.path): file_sha256(path)}
     stated = Stated(settings.background_unit, settings.background_alignment)
     return read_response(path, axis_true, stated), {str(settings.path): file_sha256(path)}
