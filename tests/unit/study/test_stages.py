@@ -6,7 +6,7 @@ import pytest
 
 from skymix.study import load_study, study_from_mapping
 from skymix.study.default import DEFAULT_STUDY
-from skymix.study.files import component_files, event_file, response_file
+from skymix.study.files import component_files, event_files, response_file
 from skymix.study.stages import observation_of_key, response_key, stage_settings
 
 STUDIES = Path(__file__).resolve().parents[3] / "config" / "studies"
@@ -85,11 +85,11 @@ def test_files_lie_in_the_data_folder(monkeypatch, tmp_path, raw):
     monkeypatch.setenv("SKYMIX_DATA", str(tmp_path))
     study = load_study(STUDIES / "galactic_centre_cta.yaml")
     assert response_file(study, "centre_5h").parent == tmp_path / "gamma/cta-prod5-irfs"
-    assert event_file(study, "centre_5h") is None
+    assert event_files(study, "centre_5h") == []
     assert set(component_files(study, "dark_matter")) == {"spectra", "cross_sections"}
     assert component_files(study, "cosmic_rays") == {}
     crab = load_study(STUDIES / "crab.yaml")
-    assert event_file(crab, "run_23523") == response_file(crab, "run_23523")
+    assert event_files(crab, "run_23523") == [response_file(crab, "run_23523")]
     assert response_file(study_from_mapping(raw), "centre_5h") is None
 
 
@@ -98,7 +98,7 @@ def test_real_files_of_the_studies_exist(monkeypatch, data_folder):
     for name in ("crab", "galactic_centre_cta"):
         study = load_study(STUDIES / f"{name}.yaml")
         for observation in study.observations:
-            for path in (event_file(study, observation), response_file(study, observation)):
+            for path in (*event_files(study, observation), response_file(study, observation)):
                 assert path is None or path.is_file()
         for component in study.components:
             assert all(path.exists() for path in component_files(study, component).values())

@@ -12,7 +12,7 @@ import numpy as np
 from skymix.axes import FloatArray
 from skymix.domains.gamma.components.base import PointMorphology, Source, Term
 from skymix.domains.gamma.data import Data
-from skymix.domains.gamma.dispersion import dispersion_at, dispersion_matrix
+from skymix.domains.gamma.dispersion import dispersion_matrix, true_edge_places
 from skymix.domains.gamma.exposure import Exposure
 from skymix.domains.gamma.grids import coverage
 from skymix.domains.gamma.on_off import OnRegion
@@ -20,6 +20,7 @@ from skymix.domains.gamma.rows import Rows
 from skymix.errors import DataError, StudyError
 from skymix.store.events import Events
 from skymix.store.marginals import Marginals
+from skymix.store.response import Response
 
 _SAME_RADIUS = 1e-3
 _CENTRED = 0.1  # largest distance of a source from the centre, in radii of the on region
@@ -187,13 +188,28 @@ def _spectrum(
             detected = _flux(term, on, component) * term.spectrum * acceptance
             counts[index] += detected @ matrix.T
             if not binned:
-                seen = np.einsum(
-                    "k,nke->ne", weights, dispersion_at(exposure.response, data.energy)
-                )
+                seen = _dispersion_at(exposure.response, weights, data.energy)
                 at_data[index] += detected @ seen.T
     if binned:
         at_data = (counts / axis.widths)[:, axis.cell(data.energy)]
     return OnSpectrum(counts, at_data)
+
+
+def _dispersion_at(response: Response, weights: FloatArray, energy: FloatArray) -> FloatArray:
+    """Density of each reconstructed energy at mixed offsets, (nevent, ntrue) TeV-1."""
+    cumulative = np.tensordot(weights, response.edisp, axes=1)
+    place = true_edge_places(response, energy)
+    index = np.clip(np.floor(place).astype(np.int64), 0, response.log_migra.size - 2)
+    fraction = np.clip(place - index, 0.0, 1.0)
+    cell = np.arange(cumulative.shape[0])
+
+    def at(edge: slice) -> FloatArray:
+        i, f = index[:, edge], fraction[:, edge]
+        return np.asarray(cumulative[cell, i] * (1 - f) + cumulative[cell, i + 1] * f)
+
+    width = np.diff(np.log(response.energy_true_edges))
+    below = at(slice(None, -1)) - at(slice(1, None))
+    return np.asarray(np.maximum(below / width / energy[:, None], 0.0))
 
 
 def _flux(term: Term, on: OnRegion, component: str) -> float:
