@@ -1,12 +1,14 @@
 """FACT's Crab: on and off events, and the spectrum, against gammapy's reflected regions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import minimize
 
-from skymix.domains.gamma.grids import data_grid, true_grid
 from skymix.domains.gamma.geometry import RegionFrame
+from skymix.domains.gamma.grids import data_grid, true_grid
 from skymix.domains.gamma.irf import read_point_like_response
 from skymix.domains.gamma.observe import marginalise_component
 from skymix.domains.gamma.on_off import read_on_off
@@ -83,8 +85,11 @@ def theirs(study, data_folder):
     from gammapy.data import GTI, EventList, FixedPointingInfo, Observation
     from gammapy.datasets import Datasets, SpectrumDataset
     from gammapy.irf import EffectiveAreaTable2D, EnergyDispersion2D
-    from gammapy.makers import ReflectedRegionsBackgroundMaker, SpectrumDatasetMaker
-    from gammapy.makers import ReflectedRegionsFinder
+    from gammapy.makers import (
+        ReflectedRegionsBackgroundMaker,
+        ReflectedRegionsFinder,
+        SpectrumDatasetMaker,
+    )
     from gammapy.maps import MapAxis, RegionGeom
     from regions import CircleSkyRegion
 
@@ -171,3 +176,31 @@ def test_index_of_a_simple_likelihood(ours, theirs):
     assert best.x[0] == pytest.approx(model.index.value, abs=model.index.error)
     amplitude = 3.5e-11 * np.exp(best.x[1])
     assert amplitude == pytest.approx(model.amplitude.value, abs=model.amplitude.error)
+
+
+def test_event_by_event_integrates_to_the_cells(study, ours, data_folder):
+    events, grid, (binned, _) = ours
+    raw = study.model_dump(mode="json")
+    raw["marginalisation"]["events"] = "unbinned"
+    fine = np.geomspace(0.6, 20, 4001)
+    middle = np.sqrt(fine[1:] * fine[:-1])
+    many = replace(
+        events,
+        **{
+            name: np.resize(getattr(events, name), middle.size)
+            for name in ("event_id", "multiplicity", "lon", "lat", "true_component")
+        },
+        **dict.fromkeys(("true_energy", "true_lon", "true_lat"), np.full(middle.size, np.nan)),
+        energy=middle,
+    )
+    axis = true_grid(study.grids, study.region).energy
+    response = read_point_like_response(data_folder / IRF, axis)
+    got = marginalise_component(
+        study_from_mapping(raw), "fact", "crab", many, response, data_folder
+    )
+    omega = np.pi * np.radians(RADIUS) ** 2
+    assert_allclose(got.density @ np.diff(fine) * omega, 1, rtol=0.02)
+    share = np.add.reduceat(
+        got.density * np.diff(fine) * omega, np.searchsorted(middle, grid.energy.edges[:-1]), axis=1
+    )
+    assert_allclose(share, binned.counts_spectrum, rtol=0.05, atol=2e-3)

@@ -1,5 +1,7 @@
 """On and off regions: where they are, what is counted, and densities that integrate to 1."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -21,7 +23,7 @@ def test_turned_directions_keep_their_distance_and_close_the_circle(pivot):
     for lon, lat in places:
         assert separation(lon, lat, *pivot) == pytest.approx(0.6, rel=1e-9)
     assert_allclose(places[6], start, atol=1e-9)
-    steps = [separation(*a, *b) for a, b in zip(places, places[1:], strict=False)]
+    steps = [separation(*a, *b) for a, b in pairwise(places)]
     assert_allclose(steps, steps[0], rtol=1e-9)
 
 
