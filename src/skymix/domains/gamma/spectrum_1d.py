@@ -91,7 +91,7 @@ def marginalise_on_region(
             f" {observation}; narrow the scan or widen the data's energies"
         )
     density = fine.at_data / expected[:, None]
-    coarse = _spectrum(source, exposure.coarser(), data, binned, on, nodes, component)
+    coarse = _spectrum(source, exposure.coarser, data, binned, on, nodes, component)
     merged = coarse.at_data / coarse.counts.sum(axis=1)[:, None]
     middle = Rows.midpoints(parameters)
     error = 0.0
