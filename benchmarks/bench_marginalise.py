@@ -6,9 +6,11 @@ space, scipy's logsumexp over the cells for every component and mass; before tha
 of the response over the whole data grid for every true cell. It is too slow to be run whole: the
 time of an event is measured on a few events and that of the normalisation on a few (energy,
 longitude) slices of the true grid, and both are scaled to their full number. skymix is measured
-whole, error estimates included. All figures are of one core, in one run, medians.
+whole, error estimates included. All figures are of one run, medians; OMP_NUM_THREADS=1 keeps
+them to one core.
 """
 
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,13 +25,14 @@ from scipy.special import logsumexp
 from benchmarks.timing import median_seconds, seconds
 from skymix.axes import FloatArray, Grid, separation
 from skymix.domains.gamma.background import marginalise_background
+from skymix.domains.gamma.brute_force import brute_force_counts
 from skymix.domains.gamma.components import build_source
 from skymix.domains.gamma.components.base import GridMorphology, PointMorphology
-from skymix.domains.gamma.data import data_of
+from skymix.domains.gamma.data import Data, data_of
 from skymix.domains.gamma.exposure import Exposure, make_exposure
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.domains.gamma.grids import data_grid, true_grid
-from skymix.domains.gamma.marginalise import densities, marginalise
+from skymix.domains.gamma.marginalise import densities, marginalise_sources
 from skymix.domains.gamma.observe import simulate_observation
 from skymix.domains.gamma.response import tabulate_response
 from skymix.domains.gamma.rows import Rows
@@ -97,15 +100,20 @@ class Case:
         return simulate_observation(self.study, RUN, self.exposure.response, NOWHERE, seed)
 
     def marginalise(self, events: Events, binned: bool) -> None:
-        """Marginalise every component, as the stages do."""
-        data = data_of(events, self.exposure.data, binned)
+        """Marginalise every component, as the stages do, with nothing kept from before."""
+        exposure = replace(self.exposure)
+        data = data_of(events, exposure.data, binned)
+        sources = {}
         for name, settings in self.study.components.items():
             if isinstance(settings, CosmicRays):
-                marginalise_background(self.exposure, data, binned, 1.0, name, RUN)
+                marginalise_background(exposure, data, binned, 1.0, name, RUN)
             else:
-                source = build_source(name, settings, NOWHERE)
-                tolerance = self.study.marginalisation.tolerance
-                marginalise(source, self.exposure, data, binned, tolerance, name, RUN)
+                sources[name] = build_source(name, settings, NOWHERE)
+        how = self.study.marginalisation
+        for _ in marginalise_sources(
+            sources, exposure, data, binned, how.tolerance, RUN, how.memory
+        ):
+            pass
 
 
 class Baseline:
@@ -238,8 +246,42 @@ def run() -> Iterator[tuple[str, float, str]]:
     each = (unbinned - binned) / some.size
     yield "marginalise.unbinned_microseconds", each * 1e6, "us"
     yield "marginalise.unbinned_ratio", event / each, ""
+    yield "marginalise.brute_force_difference", brute_force_difference(case), ""
+    yield "marginalise.peak_memory_n1e5", peak_memory(case, many), "MB"
     yield "marginalise.masses_1000_over_121", many_masses(few), ""
     yield "simulate.seconds_1e6", simulation(), "s"
+
+
+def brute_force_difference(case: Case) -> float:
+    """Largest relative difference from the sum over all true cells, at two data pixels."""
+    exposure = case.exposure
+    grid = exposure.data
+    source = build_source("dark_matter", case.study.components["dark_matter"], NOWHERE)
+    rows = Rows.grid(source.parameters)
+    (term,) = source.terms(exposure.true, exposure.frame, {}, rows.values)
+    assert isinstance(term.morphology, GridMorphology)
+    weight = term.morphology.intensity * exposure.true.sky.solid_angle
+    content = weight[..., None] * exposure.map_acceptance
+    cells = np.arange(grid.energy.size * grid.sky.size)
+    data = Data(*grid.centre(cells), np.ones(cells.size), cells, cells)
+    density = densities(source, exposure, data, rows, True, 1e-6).at_data
+    counts = (density * grid.volume.ravel()).reshape(-1, *grid.shape)
+    worst = 0.0
+    for i, j in ((0, 0), (grid.sky.shape[0] // 2, grid.sky.shape[1] // 2)):
+        exact = brute_force_counts(content, term.spectrum, exposure, (i, j))
+        seen = exact > 1e-30 * exact.max()
+        worst = max(worst, float(np.abs(counts[:, :, i, j][seen] / exact[seen] - 1).max()))
+    return worst
+
+
+def peak_memory(case: Case, events: Events) -> float:
+    """Peak of what Python and numpy allocate in a binned marginalisation, MB."""
+    tracemalloc.start()
+    try:
+        case.marginalise(events, True)
+        return tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
 
 
 def subset(events: Events, size: int) -> Events:
