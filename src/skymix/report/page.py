@@ -13,7 +13,13 @@ from skymix.report.figures.comparison import comparison_figure
 from skymix.report.inputs import Fit, ReportInput
 from skymix.report.labels import readable, unit_text
 from skymix.report.pictures import fit_pictures
-from skymix.report.quantities import Quantity, free_parameters, leaf_weights
+from skymix.report.quantities import (
+    Quantity,
+    free_parameters,
+    leaf_weights,
+    nuisance_parameters,
+    physical_amplitudes,
+)
 from skymix.report.rounding import MINUS, Rounded, round_to_error
 from skymix.report.style import LeafStyle, Picture, journal_style, leaf_styles, save_picture
 from skymix.store.base import atomic_path
@@ -74,13 +80,16 @@ def _fit_section(
     styles: dict[str, LeafStyle],
     output: Path,
 ) -> dict[str, Any]:
-    weights = leaf_weights(fit)
+    weights, nuisances = leaf_weights(fit), nuisance_parameters(fit)
+    reported = [*parameters, *physical_amplitudes(fit)]
     true_leaf = sections.true_leaves(fit)
     run = sections.run_facts(fit)
     exactness = sections.exactness_rows(fit)
     folder = f"{fit.name}/tables"
     for name, table in (
-        ("parameters", tables.posterior_table(parameters, "the free parameters")),
+        ("parameters", tables.posterior_table(reported, "the free parameters")),
+        ("nuisances", tables.posterior_table(nuisances, "the nuisance parameters")),
+        ("observations", tables.observation_table(fit)),
         ("weights", tables.posterior_table(weights, "the share of each component")),
         ("evidence", tables.evidence_table(fit)),
         ("spectrum", tables.spectrum_table(fit)),
@@ -93,13 +102,18 @@ def _fit_section(
         "simulated": fit.simulated,
         "events": sum(events.number for events in fit.events),
         "run": run,
-        "parameters": [sections.quantity_row(q) for q in parameters],
+        "parameters": [sections.quantity_row(q) for q in reported],
+        "nuisances": [sections.quantity_row(q) for q in nuisances],
+        "extended": fit.likelihood.kind == "extended",
+        "counts": sections.observation_rows(fit),
         "leaves": sections.leaf_rows(fit, weights, true_leaf),
         "members": sections.likely_members(fit, true_leaf),
         "exactness": exactness,
         "warnings": sections.warnings_of(run, exactness),
         "tables": folder,
-        "pictures": fit_pictures(fit, report.study, parameters, true_leaf, styles, output),
+        "pictures": fit_pictures(
+            fit, report.study, parameters, nuisances, true_leaf, styles, output
+        ),
     }
 
 

@@ -11,6 +11,7 @@ from skymix.report.counts import correlation_radius
 from skymix.report.figures.corner import corner_figure
 from skymix.report.figures.maps import component_maps_figure, maps_figure
 from skymix.report.figures.membership import calibration_figure, membership_figure
+from skymix.report.figures.nuisances import nuisance_figure
 from skymix.report.figures.run import insertion_rank_figure, run_figure
 from skymix.report.figures.spectrum import spectrum_figure
 from skymix.report.inputs import Fit
@@ -27,6 +28,7 @@ def fit_pictures(
     fit: Fit,
     study: Study,
     parameters: Sequence[Quantity],
+    nuisances: Sequence[Quantity],
     true_leaf: IntArray | None,
     styles: Mapping[str, LeafStyle],
     page: Path,
@@ -35,13 +37,14 @@ def fit_pictures(
 
     Parameters
     ----------
-    parameters : the free parameters
+    parameters, nuisances : the free parameters
     true_leaf : (event,) index of the true leaf of each event of the diagnostics, if known
     styles : style of each leaf
     page : folder of the page
     """
     drawn = [
         *_corner(parameters),
+        *_nuisances(nuisances),
         *_maps(fit, study),
         *_spectrum(fit, styles),
         *_membership(fit, true_leaf, styles),
@@ -69,6 +72,18 @@ def _corner(parameters: Sequence[Quantity]) -> Iterator[Drawn]:
             " outside of a panel is not drawn."
         )
     yield "corner", corner_figure(parameters), "Corner plot of the parameters", caption
+
+
+def _nuisances(nuisances: Sequence[Quantity]) -> Iterator[Drawn]:
+    if not nuisances:
+        return
+    yield (
+        "nuisances",
+        nuisance_figure(nuisances),
+        "Intervals of the nuisance parameters",
+        "Posterior of the nuisance parameters: medians with 68 % (thick) and 95 % (thin) intervals,"
+        " over the 68 % interval of the prior (grey).",
+    )
 
 
 def _maps(fit: Fit, study: Study) -> Iterator[Drawn]:

@@ -1,8 +1,10 @@
 """Parameters and leaf weights of a fit as the report shows them."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -13,6 +15,7 @@ from skymix.report.rounding import Summary, summarise
 from skymix.study import Fixed, Split, Study
 
 WEIGHT = "weight."
+COUNTS = "counts."
 FRACTION = "fraction."
 
 
@@ -61,9 +64,34 @@ class Quantity:
 def free_parameters(fit: Fit, study: Study) -> list[Quantity]:
     """Return what the sampler explored, without the fraction that its siblings determine."""
     everything = quantities_of(fit.posterior, _logarithmic(fit))
-    found = [q for q in everything if not q.name.startswith(WEIGHT)]
+    others = {*nuisance_names(fit), *_rates(fit).get("physical", ())}
+    found = [
+        q for q in everything if not q.name.startswith((WEIGHT, COUNTS)) and q.name not in others
+    ]
     determined = _determined(study.tree, {q.name for q in found})
     return [q for q in found if q.name not in determined and q.varies]
+
+
+def nuisance_names(fit: Fit) -> tuple[str, ...]:
+    """Names of the nuisance parameters of a fit."""
+    return tuple(nuisance["name"] for nuisance in _rates(fit).get("nuisances", ()))
+
+
+def nuisance_parameters(fit: Fit) -> list[Quantity]:
+    """Nuisance parameters of a fit."""
+    found = {q.name: q for q in quantities_of(fit.posterior)}
+    return [found[name] for name in nuisance_names(fit) if name in found]
+
+
+def physical_amplitudes(fit: Fit) -> list[Quantity]:
+    """Amplitudes in physical units that follow from the factors of an extended likelihood."""
+    found = {q.name: q for q in quantities_of(fit.posterior)}
+    return [found[name] for name in _rates(fit).get("physical", ()) if name in found]
+
+
+def _rates(fit: Fit) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(fit.likelihood.rates)
+    return found
 
 
 def leaf_weights(fit: Fit) -> list[Quantity]:
@@ -87,7 +115,10 @@ def quantities_of(tree: xr.DataTree, logarithmic: Collection[str] = ()) -> list[
 
 def _logarithmic(fit: Fit) -> set[str]:
     spacings = zip(fit.likelihood.parameters, fit.likelihood.spacings, strict=True)
-    return {name for name, spacing in spacings if spacing == "log"}
+    amplitudes = _rates(fit).get("amplitudes", {})
+    return {name for name, spacing in spacings if spacing == "log"} | {
+        f"amplitude.{name}" for name, prior in amplitudes.items() if prior["kind"] == "log_uniform"
+    }
 
 
 def _determined(split: Split, names: set[str]) -> set[str]:

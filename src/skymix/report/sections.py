@@ -9,6 +9,7 @@ import numpy as np
 
 from skymix.axes import FloatArray, IntArray
 from skymix.errors import DataError
+from skymix.report.counts import significance
 from skymix.report.inputs import Fit
 from skymix.report.labels import readable, unit_text
 from skymix.report.overview import duration
@@ -18,6 +19,7 @@ from skymix.report.rounding import MINUS, Rounded, round_interval, round_number,
 LARGEST_LOG_LIKELIHOOD_ERROR = 0.1
 LARGEST_DENSITY_ERROR = 0.01
 SMALLEST_P_VALUE = 0.01
+LARGEST_RESIDUAL = 4.0  # of an observation's counts, in standard deviations
 MOST_LIKELY = 5  # events listed for each component
 
 _REMEDIES = {
@@ -179,6 +181,25 @@ def leaf_rows(
             row["weight"] = quantity_row(by_name[leaf])
             row["events"] = round_to_error(total * s.median, total * s.plus, total * s.minus)
         rows.append(row)
+    return rows
+
+
+def observation_rows(fit: Fit) -> list[dict[str, Any]]:
+    """Each observation: counts, predicted counts and the significance of their difference."""
+    d = fit.diagnostics
+    residual = significance(d.observed_counts, d.predicted_counts.sum(axis=1))
+    rows = []
+    for o, name in enumerate(d.observations):
+        low, median, high = (float(x) for x in d.predicted_counts_band[:, o])
+        rows.append(
+            {
+                "name": name,
+                "counts": int(d.observed_counts[o]),
+                "predicted": round_to_error(median, high - median, median - low),
+                "residual": f"{residual[o]:+.1f}".replace("-", MINUS),
+                "large": abs(residual[o]) > LARGEST_RESIDUAL,
+            }
+        )
     return rows
 
 

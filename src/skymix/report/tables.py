@@ -63,6 +63,23 @@ def evidence_table(fit: Fit) -> Table:
     return table
 
 
+def observation_table(fit: Fit) -> Table:
+    """Counts and predicted counts of each observation."""
+    d = fit.diagnostics
+    table = Table(meta={"description": "Counts of the observations, and as the posterior predicts"})
+    table["observation"] = Column(d.observations, description="Observation")
+    table["counts"] = Column(d.observed_counts, unit="ct", description="Observed events")
+    for name, values in zip(("16", "50", "84"), d.predicted_counts_band, strict=True):
+        table[f"predicted_total_{name}"] = Column(
+            values, unit="ct", description=f"{name} % quantile of the predicted counts"
+        )
+    for leaf, values in zip(d.leaves, d.predicted_counts.T, strict=True):
+        table[f"predicted.{leaf}"] = Column(
+            values, unit="ct", description=f"Posterior mean of the counts of {readable(leaf)}"
+        )
+    return table
+
+
 def spectrum_table(fit: Fit) -> Table:
     """Counts and predicted counts in each energy cell."""
     d = fit.diagnostics

@@ -306,16 +306,19 @@ def _read_field(file: h5py.File, f: "dataclasses.Field[Any]", path: str) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _row_blocks(dataset: h5py.Dataset) -> Iterator[Any]:
-    """Slices of whole rows that take little memory, in order; whole chunks where there are any."""
-    if dataset.ndim == 0 or dataset.nbytes <= _BLOCK:
+def _blocks(dataset: h5py.Dataset) -> Iterator[Any]:
+    """Slices that take little memory, in the order of their bytes: rows, or parts of a row."""
+    if dataset.nbytes <= _BLOCK:
         yield ...
         return
-    step = max(1, _BLOCK * dataset.shape[0] // dataset.nbytes)
-    if dataset.chunks is not None:
-        step = dataset.chunks[0] * max(1, step // dataset.chunks[0])
-    for start in range(0, dataset.shape[0], step):
-        yield slice(start, start + step)
+    row = dataset.nbytes // dataset.shape[0]
+    if row <= _BLOCK:
+        step = _BLOCK // row
+        yield from (slice(start, start + step) for start in range(0, dataset.shape[0], step))
+        return
+    step = max(1, _BLOCK * dataset.shape[1] // row)
+    for k in range(dataset.shape[0]):
+        yield from ((k, slice(start, start + step)) for start in range(0, dataset.shape[1], step))
 
 
 def _checksum(file: h5py.File) -> str:
@@ -325,7 +328,7 @@ def _checksum(file: h5py.File) -> str:
         dataset = file[name]
         unit = dataset.attrs.get("unit")
         digest.update(f"{name}{unit}{dataset.shape}{dataset.dtype.str}".encode())
-        for block in _row_blocks(dataset):
+        for block in _blocks(dataset):
             digest.update(np.ascontiguousarray(dataset[block]).tobytes())
     for name in sorted(set(file.attrs) - {"checksum"}):
         digest.update(f"{name}={file.attrs[name]}".encode())

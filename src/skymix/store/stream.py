@@ -20,7 +20,7 @@ from skymix.store.base import (
     seal,
 )
 
-_CHUNK = 1 << 17  # elements of a chunk
+_NARROWEST, _WIDEST = 1 << 12, 1 << 17  # elements of a chunk
 _CACHE = 1 << 26  # bytes of chunks that are held uncompressed
 
 
@@ -81,13 +81,13 @@ class ProductStream:
     def _dataset(self, name: str, height: tuple[int, ...]) -> h5py.Dataset:
         if name in self._file:
             return self._file[name]
-        rows = min(max(height, default=1), 64)
-        chunk = tuple(min(n, rows) for n in height)
+        # The chunks that are being filled, one a row, are held in memory.
+        width = _CACHE // (16 * int(np.prod(height)))
         dataset = self._file.create_dataset(
             name,
             shape=(*height, 0),
             maxshape=(*height, None),
-            chunks=(*chunk, max(_CHUNK // int(np.prod(chunk)), 1)),
+            chunks=(*[1] * len(height), min(max(width, _NARROWEST), _WIDEST)),
             dtype=self._meta[name]["dtype"],
             **COMPRESSED,
         )
