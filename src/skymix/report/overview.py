@@ -11,6 +11,7 @@ from skymix.report.rounding import MINUS, round_number
 from skymix.store import Events
 from skymix.study import Beta, Dirichlet, Scan, Split, Study
 from skymix.study.components import Position
+from skymix.study.likelihood import ExtendedLikelihood
 from skymix.study.mixture import LaplaceSampler
 from skymix.study.model import component_scans, parameter_name
 from skymix.study.observation import (
@@ -72,9 +73,25 @@ def facts(study: Study) -> list[tuple[str, str]]:
         ("True energy", _energies(true.min, true.max, true.per_decade)),
         ("Largest offset", _offset(study.selection.offset_max)),
         ("Marginalisation", how),
+        ("Likelihood", _likelihood(study)),
         ("Sampler", _sampler(study)),
         ("Seed of the study", str(study.seed)),
     ]
+
+
+def _likelihood(study: Study) -> str:
+    likelihood = study.likelihood
+    if not isinstance(likelihood, ExtendedLikelihood):
+        return "fractions of the tree"
+    amplitudes = ", ".join(
+        f"{readable(name)} {readable(prior.kind)}" for name, prior in likelihood.amplitudes.items()
+    )
+    nuisances = ", ".join(
+        f"{readable(name)} {readable(nuisance.prior.kind)}"
+        for name, nuisance in likelihood.nuisances.items()
+    )
+    text = f"extended; factors on the amplitudes: {amplitudes}"
+    return f"{text}; nuisances: {nuisances}" if nuisances else text
 
 
 def _sampler(study: Study) -> str:

@@ -1,11 +1,14 @@
 """The report as a whole, from made-up products."""
 
 import dataclasses
+import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import xarray as xr
 from astropy import units as u
 from astropy.table import QTable
 from matplotlib.image import imread
@@ -16,8 +19,19 @@ from skymix.report import Fit, ReportInput, installed_versions, make_report
 from skymix.report.figures.corner import corner_figure
 from skymix.report.figures.maps import maps_figure
 from skymix.report.labels import parameter_label, sky_labels
-from skymix.report.quantities import free_parameters, leaf_weights
-from skymix.report.sections import exactness_rows, leaf_rows, likely_members, true_leaves
+from skymix.report.quantities import (
+    free_parameters,
+    leaf_weights,
+    nuisance_parameters,
+    physical_amplitudes,
+)
+from skymix.report.sections import (
+    exactness_rows,
+    leaf_rows,
+    likely_members,
+    observation_rows,
+    true_leaves,
+)
 from skymix.report.style import TRUTH, Picture, journal_style, leaf_styles
 from skymix.study.components import Position
 
@@ -356,3 +370,59 @@ def test_versions_are_those_installed():
     versions = installed_versions()
     assert versions["numpy"] == np.__version__
     assert "Python" in versions
+
+
+def extended(fit):
+    """The same fit as one of an extended likelihood of two observations with nuisances."""
+    d, n = fit.diagnostics, fit.diagnostics.observed_counts[0]
+    rates = {
+        "amplitudes": {"dark_matter": {"kind": "log_uniform", "lower": 0.1, "upper": 10}},
+        "nuisances": [{"name": "level.run"}, {"name": "level.other"}],
+        "physical": {"dark_matter.cross_section": {"of": "dark_matter"}},
+    }
+    rng = np.random.default_rng(0)
+    tree = fit.posterior.copy()
+    for group in ("posterior", "prior"):
+        columns = tree[group].to_dataset()
+        shape = columns[next(iter(columns.data_vars))].shape
+        for name in ("amplitude.dark_matter", "level.run", "level.other", "counts.dark_matter"):
+            columns[name] = (("chain", "draw"), rng.lognormal(0, 0.1, shape))
+        values = 2e-26 * columns["amplitude.dark_matter"].values
+        unit = {"unit": "cm3 s-1"}
+        columns["dark_matter.cross_section"] = (("chain", "draw"), values, unit)
+        tree[group] = xr.DataTree(columns)
+    both = np.array([0.5, 0.5])[:, None]
+    counts = replace(
+        d,
+        observations=(*d.observations, "other"),
+        observed_counts=np.array([n, 100.0]),
+        predicted_counts=np.concatenate([d.predicted_counts] * 2) * both * 2,
+        predicted_counts_band=np.concatenate([d.predicted_counts_band] * 2, axis=1),
+    )
+    second = replace(fit.events[0], observation="other")
+    likelihood = replace(fit.likelihood, kind="extended", rates=json.dumps(rates))
+    return replace(
+        fit,
+        posterior=tree,
+        likelihood=likelihood,
+        diagnostics=counts,
+        events=(replace(fit.events[0], observation=d.observations[0]), second),
+    )
+
+
+def test_nuisances_and_counts_are_not_in_the_corner_plot() -> None:
+    plain = synthetic.report_input()
+    fit = extended(plain.fits[0])
+    names = [q.name for q in free_parameters(fit, plain.study)]
+    assert "amplitude.dark_matter" in names
+    assert not {"level.run", "counts.dark_matter", "dark_matter.cross_section"} & set(names)
+    assert [q.name for q in nuisance_parameters(fit)] == ["level.run", "level.other"]
+    (physical,) = physical_amplitudes(fit)
+    assert (physical.name, physical.unit) == ("dark_matter.cross_section", "cm3 s-1")
+
+
+def test_counts_of_an_observation_that_the_fit_misses_are_marked() -> None:
+    plain = synthetic.report_input()
+    rows = observation_rows(extended(plain.fits[0]))
+    assert [row["large"] for row in rows] == [False, True]
+    assert rows[1]["counts"] == 100
