@@ -1,7 +1,8 @@
 """Run the benchmarks and print one line a figure: name, value, unit.
 
 A benchmark is a module ``benchmarks/bench_<name>.py`` with a function
-``run() -> Iterable[tuple[str, float, str]]``.
+``run() -> Iterable[tuple[str, float, str]]``. One that takes many minutes says ``LONG = True`` and
+runs only where it is named.
 """
 
 import importlib
@@ -34,6 +35,8 @@ def main(arguments: list[str]) -> int:
         names = [only]
     for name in names:
         module = importlib.import_module(f"benchmarks.{PREFIX}{name}")
+        if not arguments and getattr(module, "LONG", False):
+            continue
         for figure, value, unit in module.run():
             print(f"{figure} {value:.6g} {unit}", flush=True)
     return 0

@@ -9,7 +9,8 @@ from tests.slurm.conftest import QUICK, ROOT
 from tests.survey import survey, write_survey
 
 CTA_SOUTH = "gamma/cta-prod5-irfs/Prod5-South-20deg-AverageAz-14MSTs37SSTs.180000s-v0.1.fits.gz"
-PROFILE = ("--profile", str(ROOT / "profiles/slurm"), *QUICK)
+RANKS = ("sample_posterior:mpi=srun --mpi=pmi2", "sample_posterior:tasks=2")
+PROFILE = ("--profile", str(ROOT / "profiles/slurm"), *QUICK, "--set-resources", *RANKS)
 NUMBER = 4
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
