@@ -1,4 +1,4 @@
-"""1,000 tiny observations for real, from the study to the report, with all cores of this machine."""
+"""1,000 tiny observations for real, from the study to the report, on all cores."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -25,7 +25,7 @@ def start(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile")]
     command += ["--directory", str(folder), "--configfile", str(folder / "study.yaml")]
     return subprocess.Popen(
-        [*command, "--cores", "1", *arguments, f"{FIT}/posterior.nc"],
+        [*command, "--cores", "1", f"{FIT}/posterior.nc", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -63,8 +63,9 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def folder(whole, tmp_path):
-    """A copy of it, times included."""
+    """A copy of it, times included, without the posterior."""
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
+    (tmp_path / FIT / "posterior.nc").unlink()
     return tmp_path
 
 
@@ -87,6 +88,7 @@ def job_of(run: "subprocess.Popen[str]", words: str, folder: Path) -> int:
 def test_killed_marginalisation(whole, folder):
     product = folder / MARGINALS / "dark_matter.h5"
     product.unlink()
+    (folder / FIT / "likelihood.h5").unlink()
     run = start(folder)
     os.kill(job_of(run, "marginalise-nuisance", folder), signal.SIGKILL)
     text = failure(run)
@@ -103,7 +105,6 @@ def test_flipped_byte_in_a_table(whole, folder):
     values = read_product(tables, LikelihoodTables).node_values.tobytes()
     content[content.index(values) + 3] ^= 1
     tables.write_bytes(content)
-    (folder / FIT / "posterior.nc").unlink()
     text = failure(start(folder, "--rerun-triggers", "input"))
     assert "likelihood.h5: its content does not match its checksum; delete it and run again" in text
     assert not (folder / FIT / "posterior.nc").exists()
@@ -115,8 +116,7 @@ def test_flipped_byte_in_a_table(whole, folder):
 def test_truncated_marginals(whole, folder):
     product = folder / MARGINALS / "cosmic_rays.h5"
     product.write_bytes(product.read_bytes()[:-100])
-    for name in ("likelihood.h5", "posterior.nc"):
-        (folder / FIT / name).unlink()
+    (folder / FIT / "likelihood.h5").unlink()
     text = failure(start(folder, "--rerun-triggers", "input"))
     assert "cosmic_rays.h5: truncated or not an HDF5 file; delete it and run again" in text
     product.unlink()
@@ -132,6 +132,7 @@ def full_disk(folder):
     place = folder / MARGINALS
     shutil.rmtree(place)
     place.mkdir()
+    (folder / FIT / "likelihood.h5").unlink()
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(place)],
         capture_output=True,
@@ -156,6 +157,7 @@ def test_full_disk(whole, folder, full_disk):
 
 def test_two_workflows_in_one_folder(whole, folder):
     (folder / MARGINALS / "dark_matter.h5").unlink()
+    (folder / FIT / "likelihood.h5").unlink()
     first = start(folder)
     job_of(first, "marginalise-nuisance", folder)
     second = failure(start(folder))
