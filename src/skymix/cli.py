@@ -18,6 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _STUDY = click.argument("study", type=click.Path(path_type=Path))
 _OBSERVATION = click.argument("observation")
+_LIKELIHOOD = click.argument("likelihood", type=click.Path(path_type=Path))
 
 
 def _path(*names: str, **kwargs: Any) -> Callable[[F], F]:
@@ -213,13 +214,55 @@ def gather_marginals(
 
 @cli.command("sample-posterior")
 @_STUDY
-@click.argument("likelihood", type=click.Path(path_type=Path))
+@_LIKELIHOOD
 @_OUTPUT
-def sample_posterior(study: Path, likelihood: Path, output: Path) -> None:
-    """Sample the posterior of a likelihood."""
+@click.option("--run", type=int, help="Make one of the study's independent runs, from 1.")
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    help="File that keeps the run while it goes on.  [default: OUTPUT.checkpoint]",
+)
+@click.option(
+    "--walltime",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    help="Stop with a checkpoint before so many minutes are over; in a SLURM job, before it ends.",
+)
+def sample_posterior(
+    study: Path,
+    likelihood: Path,
+    output: Path,
+    run: int | None,
+    checkpoint: Path | None,
+    walltime: float | None,
+) -> None:
+    """Sample the posterior of a likelihood, with as many MPI ranks as are started.
+
+    Run again after a stop (exit code 85), it goes on from its checkpoint.
+    """
+    from skymix import pipeline
+    from skymix.sampling import Executor, deadline, run_on_ranks
+
+    end = deadline(walltime, os.environ)
+    kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
+
+    def sample(executor: Executor) -> None:
+        loaded = pipeline.load(study)
+        pipeline.sample_posterior(loaded, likelihood, output, run, executor, kept, end)
+
+    run_on_ranks(sample)
+
+
+@cli.command("merge-runs")
+@_STUDY
+@_LIKELIHOOD
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_OUTPUT
+def merge_runs(study: Path, likelihood: Path, runs: tuple[Path, ...], output: Path) -> None:
+    """Merge independent runs of the sampler into one posterior."""
     from skymix import pipeline
 
-    pipeline.sample_posterior(pipeline.load(study), likelihood, output)
+    pipeline.merge_runs(pipeline.load(study), likelihood, runs, output)
 
 
 @cli.command("predict-posterior")
@@ -274,12 +317,15 @@ def warm_up() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 1."""
-    from skymix.errors import SkymixError
+    from skymix.errors import Interrupted, SkymixError
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     stopped = _stop_by_signal()
     try:
         cli(standalone_mode=True)
+    except Interrupted as stop:
+        click.echo(f"skymix: {stop}", err=True)
+        sys.exit(stop.exit_code)
     except SkymixError as error:
         _fail(str(error))
     except MemoryError as error:

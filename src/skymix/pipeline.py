@@ -1,5 +1,6 @@
 """The stages of an analysis: each reads products, calls the library and writes one product."""
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from skymix.store import (
     Marginals,
     Provenance,
     Response,
+    RunProduct,
     file_sha256,
     read_posterior,
     read_product,
@@ -27,7 +29,7 @@ from skymix.store.lineage import require_inputs, require_settings, require_sourc
 from skymix.study import Study, load_study, study_from_mapping
 from skymix.study.files import component_tables, event_files
 from skymix.study.load import data_folder
-from skymix.study.mixture import LaplaceSampler
+from skymix.study.mixture import LaplaceSampler, NestedSampler
 from skymix.study.model import parameter_name
 from skymix.study.observation import OnOffEvents, SimulatedEvents
 from skymix.study.parameters import Scan
@@ -37,8 +39,12 @@ from skymix.study.stages import response_key, results_folder, stage_settings, st
 if TYPE_CHECKING:
     import xarray as xr
 
+    from skymix.mixture import RateMixture, TabulatedMixture
     from skymix.report import Fit
+    from skymix.sampling import Executor, NestedRun, WeightedRun
     from skymix.store.gather import Observed
+
+RUN_TIMING = ("ranks", "nodes", "lost_time", "load_balance")
 
 
 def _inputs(*paths: Path) -> dict[str, str]:
@@ -266,45 +272,157 @@ def _prior(scan: "Scan[float]") -> dict[str, Any]:
     }
 
 
-def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
-    """Sample the posterior of a likelihood and write it."""
-    from skymix.mixture import TabulatedMixture
+def sample_posterior(
+    study: Study,
+    likelihood: Path,
+    output: Path,
+    run: int | None = None,
+    executor: "Executor | None" = None,
+    checkpoint: Path | None = None,
+    deadline: float | None = None,
+) -> None:
+    """Sample the posterior of a likelihood and write it.
+
+    Parameters
+    ----------
+    run : which of the study's independent runs to make, from 1; its dead points are written
+    executor : who evaluates the likelihood; without one this process
+    checkpoint : file that keeps a nested run while it goes on
+    deadline : seconds since the epoch at which the job ends
+
+    Raises
+    ------
+    Interrupted
+        If a nested run was asked to stop; its checkpoint is written.
+    """
     from skymix.sampling import (
+        Checkpoint,
         Progress,
+        SerialExecutor,
+        Session,
+        StopRequest,
         WeightedRun,
-        check_evidence,
-        posterior_tree,
         sample_laplace,
         sample_nested,
     )
-    from skymix.store.tables import mixture_of, units_of
+    from skymix.mixture import TabulatedMixture
+    from skymix.store.tables import mixture_of
 
+    settings = study.sampler
+    _check_run(study, run)
     tables = read_product(likelihood, LikelihoodTables)
     require_settings(likelihood, stage_settings(study, "likelihood"))
     mixture = mixture_of(tables, study.likelihood.precision, study.likelihood.threads)
-    settings = study.sampler
     fit = fit_of(study, tables.observations)
-    seed = settings.seed if settings.seed is not None else stream_seed(study, "posterior", fit)
-    progress = Progress(fit)
-    check: dict[str, Any] = {}
+    seed = _sampler_seed(study, fit)
+    made_with = stage_settings(study, "posterior")
+    provenance = Provenance(made_with, _inputs(likelihood), seed)
+    progress = Progress(fit if run is None else f"{fit}, run {run}")
     if isinstance(settings, LaplaceSampler):
         if not isinstance(mixture, TabulatedMixture):
             raise StudyError(
                 "sampler: 'laplace' is for the likelihood 'fractions'; use the sampler 'nested'"
             )
-        run: WeightedRun = sample_laplace(mixture, settings.draws, seed, progress)
+        weighted: WeightedRun = sample_laplace(mixture, settings.draws, seed, progress)
+        _write_posterior(output, weighted, mixture, tables, {}, provenance)
+        return
+    kept = None
+    if checkpoint is not None:
+        identity = {"likelihood tables": file_sha256(likelihood), "seed": str(seed)}
+        identity |= {"sampler settings": json.dumps(made_with, sort_keys=True), "run": str(run)}
+        kept = Checkpoint(checkpoint, identity, settings.checkpoint_every)
+    nested = sample_nested(
+        mixture,
+        settings.live_points,
+        settings.dlogz,
+        settings.bound,
+        settings.sample,
+        seed if run is None else (seed, run),
+        progress,
+        settings.batch_size,
+        Session(executor or SerialExecutor(), kept, StopRequest(deadline)),
+    )
+    if run is None:
+        _write_posterior(output, nested, mixture, tables, _checked(mixture, seed), provenance)
     else:
-        run = sample_nested(
-            mixture,
-            settings.live_points,
-            settings.dlogz,
-            settings.bound,
-            settings.sample,
-            seed,
-            progress,
+        write_product(output, _run_product(nested), provenance)
+    if kept is not None:
+        kept.remove()
+
+
+def merge_runs(study: Study, likelihood: Path, runs: Sequence[Path], output: Path) -> None:
+    """Merge independent runs into one posterior and write it."""
+    from skymix.sampling import NestedRun, Timing
+    from skymix.sampling import merge_runs as merge
+    from skymix.store.tables import mixture_of
+
+    wanted = study.sampler.runs if isinstance(study.sampler, NestedSampler) else 0
+    if len(runs) != wanted or wanted < 2:
+        raise StudyError(
+            f"sampler.runs: is {wanted}, but {len(runs)} runs are given; give each run of the"
+            " study once"
         )
-        if isinstance(mixture, TabulatedMixture):
-            check = check_evidence(mixture, seed)
+    tables = read_product(likelihood, LikelihoodTables)
+    require_settings(likelihood, stage_settings(study, "likelihood"))
+    settings = stage_settings(study, "posterior")
+    parts = []
+    for path in runs:
+        require_settings(path, settings)
+        require_inputs(path, likelihood)
+        fields = vars(read_product(path, RunProduct))
+        timing = {name: fields.pop(name) for name in RUN_TIMING}
+        parts.append(NestedRun(**fields, timing=Timing(**timing)))
+    mixture = mixture_of(tables, study.likelihood.precision, study.likelihood.threads)
+    seed = _sampler_seed(study, fit_of(study, tables.observations))
+    provenance = Provenance(settings, _inputs(likelihood, *runs), seed)
+    merged = merge(parts)
+    _write_posterior(output, merged, mixture, tables, _checked(mixture, seed), provenance)
+
+
+def _check_run(study: Study, run: int | None) -> None:
+    """Refuse a number of a run that the study does not have, or the lack of one that it has."""
+    runs = study.sampler.runs if isinstance(study.sampler, NestedSampler) else 1
+    if runs == 1 and run is not None:
+        raise StudyError("sampler.runs: the study has a single run; leave out --run")
+    if runs > 1 and run is None:
+        raise StudyError(
+            f"sampler.runs: is {runs}; make each with --run 1 to {runs}, then use 'skymix"
+            " merge-runs'"
+        )
+    if run is not None and not 1 <= run <= runs:
+        raise StudyError(f"sampler.runs: is {runs}; there is no run {run}")
+
+
+def _sampler_seed(study: Study, fit: str) -> int:
+    seed = study.sampler.seed
+    return seed if seed is not None else stream_seed(study, "posterior", fit)
+
+
+def _run_product(run: "NestedRun") -> RunProduct:
+    names = {f.name for f in dataclasses.fields(RunProduct)} - set(RUN_TIMING)
+    fields = {name: getattr(run, name) for name in names}
+    return RunProduct(**fields, **dataclasses.asdict(run.timing))
+
+
+def _checked(mixture: "TabulatedMixture | RateMixture", seed: int) -> dict[str, Any]:
+    """A second evidence, for the mixtures of which there is one."""
+    from skymix.mixture import TabulatedMixture
+    from skymix.sampling import check_evidence
+
+    return check_evidence(mixture, seed) if isinstance(mixture, TabulatedMixture) else {}
+
+
+def _write_posterior(
+    output: Path,
+    run: "WeightedRun",
+    mixture: "TabulatedMixture | RateMixture",
+    tables: LikelihoodTables,
+    check: Mapping[str, Any],
+    provenance: Provenance,
+) -> None:
+    from skymix.sampling import posterior_tree
+    from skymix.store.tables import units_of
+
     tree = posterior_tree(
         run,
         mixture,
@@ -312,10 +430,9 @@ def sample_posterior(study: Study, likelihood: Path, output: Path) -> None:
         units_of(tables),
         {"multiplicity": tables.multiplicity},
         json.loads(tables.truth),
-        seed,
+        provenance.seed or 0,
     )
-    tree.attrs |= check
-    provenance = Provenance(stage_settings(study, "posterior"), _inputs(likelihood), seed)
+    tree.attrs.update(check)
     write_posterior(output, tree, provenance)
 
 

@@ -64,6 +64,9 @@ def predict_posterior(
         ).reshape(grid.shape)
         prediction.add(tables, number, item.marginals)
     ranks, n_live = insertion_ranks(posterior)
+    of_each = ranks_of_runs(posterior)
+    # Each run is judged alone; the worst of several is expected to be bad (Bonferroni).
+    p_values = [insertion_p_value(of_one, n_live) for of_one in of_each]
     return Diagnostics(
         leaves=mixture.tree.leaves,
         observations=tables.observations,
@@ -87,7 +90,7 @@ def predict_posterior(
         predicted_counts=np.array([c.mean(axis=0) for c in prediction.counts]),
         predicted_counts_band=_band(np.array([c.sum(axis=1) for c in prediction.counts]).T),
         insertion_rank=ranks,
-        insertion_p_value=insertion_p_value(ranks, n_live),
+        insertion_p_value=min(1.0, len(p_values) * min(p_values)),
         live_points=n_live,
     )
 
@@ -98,6 +101,16 @@ def insertion_ranks(posterior: xr.DataTree) -> tuple[IntArray, int]:
         return np.empty(0, dtype=np.int64), 0
     ranks = np.asarray(posterior["nested"]["insertion_rank"].values)
     return ranks[ranks >= 0], int(posterior.attrs["n_live"])
+
+
+def ranks_of_runs(posterior: xr.DataTree) -> list[IntArray]:
+    """Insertion ranks of each of the runs that a posterior was merged from; one list at least."""
+    ranks, _ = insertion_ranks(posterior)
+    if not ranks.size:
+        return [ranks]
+    known = np.asarray(posterior["nested"]["insertion_rank"].values) >= 0
+    run = np.asarray(posterior["nested"]["insertion_run"].values)[known]
+    return [ranks[run == k] for k in np.unique(run)]
 
 
 def _thinned_draws(posterior: xr.DataTree, names: tuple[str, ...]) -> FloatArray:

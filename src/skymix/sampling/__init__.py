@@ -1,24 +1,39 @@
 """Samplers and what they make."""
 
 from skymix.sampling.check import check_evidence
+from skymix.sampling.checkpoint import Checkpoint
+from skymix.sampling.executor import Executor, SerialExecutor, Timing
 from skymix.sampling.laplace import LaplaceRun, sample_laplace
+from skymix.sampling.merge import merge_runs
+from skymix.sampling.mpi import run_on_ranks
 from skymix.sampling.nested import NestedRun, sample_nested
 from skymix.sampling.posterior import posterior_tree
 from skymix.sampling.problem import Problem
 from skymix.sampling.progress import Progress
 from skymix.sampling.pymc_problem import PymcProblem, problem_from_pymc
 from skymix.sampling.run import WeightedRun
+from skymix.sampling.session import Session
+from skymix.sampling.stop import StopRequest, deadline
 
 __all__ = [
+    "Checkpoint",
+    "Executor",
     "LaplaceRun",
     "NestedRun",
     "Problem",
     "Progress",
     "PymcProblem",
+    "SerialExecutor",
+    "Session",
+    "StopRequest",
+    "Timing",
     "WeightedRun",
     "check_evidence",
+    "deadline",
+    "merge_runs",
     "posterior_tree",
     "problem_from_pymc",
+    "run_on_ranks",
     "sample_laplace",
     "sample_nested",
 ]

@@ -1,20 +1,23 @@
 """Nested sampling with dynesty: evidence and posterior of a problem."""
 
 import bisect
-import time
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from dynesty import NestedSampler
+from dynesty.utils import compute_integrals
 
 from skymix.axes import FloatArray, IntArray
 from skymix.errors import SkymixError
 from skymix.sampling.batches import BatchPool
+from skymix.sampling.executor import Timing
 from skymix.sampling.problem import Problem
 from skymix.sampling.progress import Progress
 from skymix.sampling.run import WeightedRun
+from skymix.sampling.session import Clock, Session
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,13 +30,20 @@ class NestedRun(WeightedRun):
     log_likelihood_birth : (n,) likelihood bound that each point was drawn above, -inf at first
     insertion_rank : (niter,) rank of each new point among the live points, uniform if all is well;
         -1 while the lowest live points are equal
-    n_live : live points
+    n_live : live points, of each run
+    log_first_volume : ln of the prior volume that the first live points stand for; below 0 where
+        the likelihood is zero in most of the prior
+    insertion_run : (niter,) which of several merged runs each insertion rank is of
+    timing : where the time of the ranks went
     """
 
     log_prior_volume: FloatArray
     log_likelihood_birth: FloatArray
     insertion_rank: IntArray
     n_live: int
+    log_first_volume: float = 0.0
+    insertion_run: IntArray | None = None
+    timing: Timing = field(default_factory=Timing)
 
 
 def sample_nested(
@@ -42,88 +52,123 @@ def sample_nested(
     dlogz: float,
     bound: str,
     sample: str,
-    seed: int,
+    seed: int | Sequence[int],
     progress: Progress | None = None,
+    batch_size: int = 64,
+    session: Session | None = None,
 ) -> NestedRun:
     """Sample a problem with dynesty's static nested sampler.
 
     The result is a function of the problem, the settings and the seed only.
+
+    Parameters
+    ----------
+    batch_size : points that dynesty asks for at once; part of the random stream
+    session : how the run is carried out, on which its result does not depend
 
     Raises
     ------
     SkymixError
         If nothing is free, or the likelihood is NaN somewhere in the prior, zero at every live
         point, or flat in all of them.
+    Interrupted
+        If the session asks it to stop; its checkpoint is written.
     """
     if not problem.names:
         raise SkymixError(
             "all parameters and fractions are fixed, there is nothing to sample; free a fraction"
             " or scan a parameter"
         )
-    started = time.monotonic()
-    pool = BatchPool(problem)
-
-    def report(result: Any, iteration: int, calls: int, **_: Any) -> None:
-        if progress is not None:
-            progress.update(iteration, calls, float(result.logz), float(result.delta_logz))
-
-    with warnings.catch_warnings():
+    session = session or Session()
+    pool = BatchPool(session.executor.install(problem), session.executor, batch_size)
+    clock = Clock()
+    with warnings.catch_warnings(), session.stop.heeding_signals():
         # dynesty's advice on its own settings; the insertion ranks judge the run.
         warnings.filterwarnings("ignore", module="dynesty")
         try:
-            sampler = NestedSampler(
-                pool.log_likelihood,
-                pool.prior_transform,
-                len(problem.names),
-                nlive=live_points,
-                bound=bound,
-                sample=sample,
-                rstate=np.random.default_rng(seed),
-                pool=pool,
-                queue_size=pool.size,
-            )
-            sampler.run_nested(
-                dlogz=dlogz, print_progress=True, print_func=report, save_bounds=False
-            )
+            sampler = session.restored(pool, clock)
+            if sampler is None:
+                sampler = NestedSampler(
+                    pool.log_likelihood,
+                    pool.prior_transform,
+                    len(problem.names),
+                    nlive=live_points,
+                    bound=bound,
+                    sample=sample,
+                    rstate=np.random.default_rng(seed),
+                    pool=pool,
+                    queue_size=pool.size,
+                )
+            for state in sampler.sample(dlogz=dlogz, save_bounds=False):
+                if progress is not None:
+                    logz, remaining = float(state.logz), float(state.delta_logz)
+                    progress.update(sampler.it - 1, pool.calls, logz, remaining)
+                session.keep(sampler, pool, clock)
+            session.keep(sampler, pool, clock, done=True)
         except RuntimeError as error:
             # No live point with a likelihood, or a plateau.
             raise SkymixError(
                 f"dynesty cannot sample this problem ({error}); check that the likelihood is"
                 " finite somewhere and not flat"
             ) from None
-    run = _collect(
-        sampler.results, problem.names, live_points, pool.calls, time.monotonic() - started
-    )
+        for _ in sampler.add_live_points():
+            pass
+    timing = session.executor.timing()
+    run = _collect(sampler, problem.names, pool.calls, clock.seconds, timing)
     if progress is not None:
-        progress.close(
-            f"ln Z = {run.log_evidence:.3f} +- {run.log_evidence_error:.3f},"
-            f" {run.n_calls} calls, {run.seconds:.1f} s"
-        )
+        progress.close(_last_line(run))
     return run
 
 
+def _last_line(run: NestedRun) -> str:
+    line = (
+        f"ln Z = {run.log_evidence:.3f} +- {run.log_evidence_error:.3f},"
+        f" {run.n_calls} calls, {run.seconds:.1f} s"
+    )
+    if run.timing.ranks == 1:
+        return line
+    return (
+        f"{line}, {run.timing.ranks} ranks on {run.timing.nodes} node(s), which waited"
+        f" {100 * run.timing.lost_time:.0f} % of the time (load balance"
+        f" {run.timing.load_balance:.2f})"
+    )
+
+
 def _collect(
-    results: Any, names: tuple[str, ...], n_live: int, calls: int, seconds: float
+    sampler: Any, names: tuple[str, ...], calls: int, seconds: float, timing: Timing
 ) -> NestedRun:
-    logl = np.asarray(results.logl)
-    born = np.asarray(results.samples_it)
-    log_weight = np.asarray(results.logwt) - results.logz[-1]
+    record, n_live = sampler.saved_run, int(sampler.nlive)
+    logl, log_volume = np.array(record["logl"]), np.array(record["logvol"])
+    born = np.array(record["it"])
     return NestedRun(
         names=names,
-        samples=np.asarray(results.samples),
+        samples=np.array(record["v"]),
         log_likelihood=logl,
-        log_weight=log_weight - np.logaddexp.reduce(log_weight),
-        log_prior_volume=np.asarray(results.logvol),
+        log_prior_volume=log_volume,
         # A point of iteration i replaces the i-th dead point and lies above it.
         log_likelihood_birth=np.where(born > 0, logl[np.maximum(born, 1) - 1], -np.inf),
         insertion_rank=_insertion_ranks(logl, born, n_live),
-        log_evidence=float(results.logz[-1]),
-        log_evidence_error=float(results.logzerr[-1]),
-        information=float(results.information[-1]),
         n_live=n_live,
+        log_first_volume=float(sampler.logvol_init),
         n_calls=calls,
         seconds=seconds,
+        timing=timing,
+        **evidence_of(logl, log_volume),
     )
+
+
+def evidence_of(log_likelihood: FloatArray, log_prior_volume: FloatArray) -> dict[str, Any]:
+    """Weights, evidence, its error and information of dead points, as fields of a run."""
+    log_weight, logz, variance, information = compute_integrals(
+        logl=log_likelihood, logvol=log_prior_volume
+    )
+    log_weight = log_weight - logz[-1]
+    return {
+        "log_weight": log_weight - np.logaddexp.reduce(log_weight),
+        "log_evidence": float(logz[-1]),
+        "log_evidence_error": float(np.sqrt(max(variance[-1], 0.0))),
+        "information": float(information[-1]),
+    }
 
 
 def _insertion_ranks(logl: FloatArray, born: IntArray, n_live: int) -> IntArray:

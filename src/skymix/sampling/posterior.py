@@ -71,7 +71,17 @@ def _attributes(run: WeightedRun) -> dict[str, Any]:
     }
     if isinstance(run, NestedRun):
         iterations = int(run.insertion_rank.size)
-        return attributes | {"sampler": "dynesty", "n_live": run.n_live, "n_iterations": iterations}
+        runs = 1 if run.insertion_run is None else int(run.insertion_run.max(initial=0)) + 1
+        return attributes | {
+            "sampler": "dynesty",
+            "n_live": run.n_live,
+            "n_runs": runs,
+            "n_iterations": iterations,
+            "n_ranks": run.timing.ranks,
+            "n_nodes": run.timing.nodes,
+            "lost_time": run.timing.lost_time,
+            "load_balance": run.timing.load_balance,
+        }
     if isinstance(run, LaplaceRun):
         attributes |= {"sampler": "laplace", "n_draws": run.n_draws}
     return attributes
@@ -104,10 +114,14 @@ def _weighted(run: WeightedRun, units: Mapping[str, str]) -> xr.Dataset:
         along = "dead_point"
         ranks = np.full(run.log_likelihood.size, -1, dtype=np.int64)
         ranks[: run.insertion_rank.size] = run.insertion_rank
+        which = np.zeros_like(ranks)
+        if run.insertion_run is not None:
+            which[: run.insertion_run.size] = run.insertion_run
         columns |= {
             "log_likelihood_birth": run.log_likelihood_birth,
             "log_prior_volume": run.log_prior_volume,
             "insertion_rank": ranks,
+            "insertion_run": which,
         }
     dataset = xr.Dataset({name: (along, values) for name, values in columns.items()})
     for j, name in enumerate(run.names):

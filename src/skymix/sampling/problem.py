@@ -2,11 +2,17 @@
 
 from typing import Protocol
 
+import numpy as np
+
 from skymix.axes import FloatArray
+from skymix.errors import SkymixError
 
 
 class Problem(Protocol):
-    """A prior and a likelihood; a single point is a batch of one."""
+    """A prior and a likelihood; a single point is a batch of one.
+
+    The values of a point must not depend, to the last bit, on the other points of its batch.
+    """
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -21,3 +27,19 @@ class Problem(Protocol):
 
     def log_likelihood(self, theta: FloatArray) -> FloatArray:
         """Log likelihood, (n,), of parameters (n, ndim)."""
+
+
+def checked_likelihood(problem: Problem, theta: FloatArray) -> FloatArray:
+    """Log likelihood, (n,), of parameters (n, ndim).
+
+    Raises
+    ------
+    SkymixError
+        If it is not a number somewhere.
+    """
+    value = problem.log_likelihood(theta)
+    if np.isnan(value).any():
+        at = theta[int(np.flatnonzero(np.isnan(value))[0])]
+        named = ", ".join(f"{n} = {x:.6g}" for n, x in zip(problem.names, at, strict=True))
+        raise SkymixError(f"the likelihood is not a number at {named}; check the tables")
+    return value

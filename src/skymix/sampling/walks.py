@@ -1,11 +1,12 @@
 """dynesty's random walks and random slices for many tasks in lock-step.
 
-Each task takes the numbers of its own stream in the order in which dynesty's function would, so
-that what it finds depends neither on the other tasks nor on the batching.
+Each task takes the numbers of its own stream in the order in which dynesty's function would, and
+no sum runs in an order that depends on the number of tasks, so that what a task finds depends
+neither on the other tasks nor on the batching, to the last bit.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,13 @@ from dynesty.utils import LoglOutput
 
 from skymix.axes import FloatArray, IntArray
 from skymix.errors import SkymixError
-from skymix.sampling.problem import Problem
-
-Evaluate = Callable[[FloatArray], FloatArray]
+from skymix.sampling.problem import Problem, checked_likelihood
 
 # Beyond so many steps out of a slice dynesty turns to doubling, which is not batched.
 _MOST_STEPS_OUT = 1000
 
 
-def random_walks(problem: Problem, evaluate: Evaluate, tasks: list[Any]) -> list[Any]:
+def random_walks(problem: Problem, tasks: Sequence[Any]) -> list[Any]:
     """Every task walks as dynesty's rwalk does: steps uniform in the scaled ellipsoid."""
     first = tasks[0]
     threshold, scale, walks = first.loglstar, first.scale, first.kwargs["walks"]
@@ -35,52 +34,56 @@ def random_walks(problem: Problem, evaluate: Evaluate, tasks: list[Any]) -> list
     free = np.array([r.random((walks, ndim - clustered)) for r in streams])
     theta = problem.prior_transform(u)
     logl = np.full(n, -np.inf)
-    accepted = np.zeros(n, dtype=np.int64)
+    accepted, evaluated = np.zeros((2, n), dtype=np.int64)
     for step in range(walks):
         proposal = u.copy()
-        proposal[:, :clustered] += scale * np.einsum("nij,nj->ni", axes, steps[:, step])
+        proposal[:, :clustered] += scale * images(axes, steps[:, step])
         proposal[:, clustered:] = free[:, step]
         inside = np.flatnonzero(((proposal > 0) & (proposal < 1)).all(axis=1))
         if not inside.size:
             continue
         there = problem.prior_transform(proposal[inside])
-        value = evaluate(there)
+        value = checked_likelihood(problem, there)
+        evaluated[inside] += 1
         up = value > threshold
         moved = inside[up]
         u[moved], theta[moved], logl[moved] = proposal[moved], there[up], value[up]
         accepted[moved] += 1
     stayed = accepted == 0
     if stayed.any():
-        logl[stayed] = evaluate(theta[stayed])
+        logl[stayed] = checked_likelihood(problem, theta[stayed])
+        evaluated[stayed] += 1
     results = []
     for i in range(n):
         taken, left = int(accepted[i]), int(walks - accepted[i])
         tuning = {"accept": taken, "reject": left, "scale": scale}
-        stats = {"n_accept": taken, "n_reject": left}
+        stats = {"n_accept": taken, "n_reject": left, "n_evaluated": int(evaluated[i])}
         results.append(sampler_result(u[i], theta[i], logl[i], walks, tuning, stats))
     return results
 
 
-def random_slices(
-    problem: Problem, evaluate: Evaluate, tasks: list[Any], alone: Callable[[Any], Any]
-) -> list[Any]:
+def random_slices(problem: Problem, tasks: Sequence[Any], alone: Callable[[Any], Any]) -> list[Any]:
     """Every task slices as dynesty's rslice does without doubling.
 
     Parameters
     ----------
     alone : dynesty's own function, for a task whose slice never ends: it turns to doubling
     """
-    slices = _Slices(problem, evaluate, tasks)
+    slices = _Slices(problem, tasks)
     for _ in range(tasks[0].kwargs["slices"]):
         slices.take_one()
     theta = problem.prior_transform(slices.u)
     results = []
     for i, task in enumerate(tasks):
         if slices.endless[i]:
-            results.append(alone(task))
+            results.append(attached(problem, task, alone, int(slices.evaluated[i])))
             continue
-        stats = {"n_expand": int(slices.out[i]), "n_contract": int(slices.inward[i])}
-        tuning = stats | {"expansion_warning_set": False}
+        tuning = {
+            "n_expand": int(slices.out[i]),
+            "n_contract": int(slices.inward[i]),
+            "expansion_warning_set": False,
+        }
+        stats = {"n_evaluated": int(slices.evaluated[i])} | tuning
         calls = int(slices.calls[i])
         results.append(sampler_result(slices.u[i], theta[i], slices.logl[i], calls, tuning, stats))
     return results
@@ -89,24 +92,24 @@ def random_slices(
 class _Slices:
     """State of the slices of all tasks: positions, likelihoods, counts."""
 
-    def __init__(self, problem: Problem, evaluate: Evaluate, tasks: list[Any]) -> None:
-        self._problem, self._evaluate = problem, evaluate
+    def __init__(self, problem: Problem, tasks: Sequence[Any]) -> None:
+        self._problem = problem
         self._threshold, self._scale = tasks[0].loglstar, tasks[0].scale
         self._axes = np.array([task.axes for task in tasks])
         self._streams = [np.random.default_rng(task.rseed) for task in tasks]
         self.u = np.array([task.u for task in tasks])
         n = len(tasks)
         self.logl = np.full(n, -np.inf)
-        self.calls, self.out, self.inward = (np.zeros(n, dtype=np.int64) for _ in range(3))
+        self.calls, self.out, self.inward, self.evaluated = np.zeros((4, n), dtype=np.int64)
         self.endless = np.zeros(n, dtype=np.bool_)
 
     def take_one(self) -> None:
         """Move every task along a slice in a random direction (Neal 2003)."""
         ndim = self.u.shape[1]
         normal = np.array([r.standard_normal(ndim) for r in self._streams])
-        normal /= np.linalg.norm(normal, axis=1, keepdims=True)
-        direction = np.einsum("nij,nj->ni", self._axes, normal) * self._scale
-        length = np.linalg.norm(direction, axis=1, keepdims=True)
+        normal /= lengths(normal)[:, None]
+        direction = images(self._axes, normal) * self._scale
+        length = lengths(direction)[:, None]
         direction /= np.maximum(length / (math.sqrt(ndim) / 2), 1.0)
         low = -np.array([r.random() for r in self._streams])
         high = 1 + low
@@ -150,7 +153,9 @@ class _Slices:
         value = np.full(which.size, -np.inf)
         inside = ((there > 0) & (there < 1)).all(axis=1)
         if inside.any():
-            value[inside] = self._evaluate(self._problem.prior_transform(there[inside]))
+            theta = self._problem.prior_transform(there[inside])
+            value[inside] = checked_likelihood(self._problem, theta)
+        self.evaluated[which] += inside
         self.calls[which] += 1
         return there, value
 
@@ -159,7 +164,53 @@ def ball(rng: np.random.Generator, n: int, ndim: int) -> FloatArray:
     """Points uniform in the unit ball, (n, ndim)."""
     x = rng.standard_normal((n, ndim))
     radius = rng.random(n) ** (1 / ndim)
-    return np.asarray(x * (radius / np.linalg.norm(x, axis=1))[:, None])
+    return np.asarray(x * (radius / lengths(x))[:, None])
+
+
+def images(matrices: FloatArray, x: FloatArray) -> FloatArray:
+    """Product of each matrix, (n or 1, d, d), with its vector, (n, d)."""
+    total = matrices[:, :, 0] * x[:, :1]
+    for j in range(1, x.shape[1]):
+        total = total + matrices[:, :, j] * x[:, j, None]
+    return np.asarray(total)
+
+
+def lengths(x: FloatArray) -> FloatArray:
+    """Length of each vector, (n,) of (n, d)."""
+    total = x[:, 0] ** 2
+    for j in range(1, x.shape[1]):
+        total = total + x[:, j] ** 2
+    return np.asarray(np.sqrt(total))
+
+
+def attached(
+    problem: Problem, task: Any, function: Callable[[Any], Any], evaluated: int = 0
+) -> Any:
+    """What a function of dynesty's makes of a task, given the functions of this problem.
+
+    Parameters
+    ----------
+    evaluated : points that were evaluated for the task before
+    """
+    count = [evaluated]
+
+    def log_likelihood(theta: FloatArray) -> Any:
+        count[0] += 1
+        return likelihood_output(checked_likelihood(problem, theta[None])[0])
+
+    result = function(
+        task._replace(
+            prior_transform=lambda u: problem.prior_transform(u[None])[0],
+            loglikelihood=log_likelihood,
+        )
+    )
+    stats = dict(result.proposal_stats or {}) | {"n_evaluated": count[0]}
+    return result._replace(proposal_stats=stats)
+
+
+def likelihood_output(value: float) -> Any:
+    """A log likelihood as dynesty wants it."""
+    return LoglOutput(float(value), False)
 
 
 def sampler_result(
@@ -169,7 +220,7 @@ def sampler_result(
     return SamplerReturn(
         u=u,
         v=v,
-        logl=LoglOutput(float(logl), False),
+        logl=likelihood_output(logl),
         ncalls=calls,
         tuning_info=tuning,
         evaluation_history=[],

@@ -5,6 +5,7 @@ from skymix.store.diagnostics import Diagnostics
 from skymix.store.events import Events
 from skymix.store.likelihood import LikelihoodTables
 from skymix.store.marginals import Marginals
+from skymix.store.nested_run import RunProduct
 from skymix.store.posterior import read_posterior, write_posterior
 from skymix.store.response import Response
 
@@ -15,6 +16,7 @@ __all__ = [
     "Marginals",
     "Provenance",
     "Response",
+    "RunProduct",
     "file_sha256",
     "read_posterior",
     "read_product",

@@ -140,6 +140,20 @@ class NestedSampler(Section):
     seed: NonNegativeInt | None = Field(
         default=None, description="Seed of the sampler; derived from the study's if absent."
     )
+    batch_size: PositiveInt = Field(
+        default=64,
+        ge=2,
+        description="Points that are drawn at once, by all ranks together; at least as many as"
+        " there are ranks, far fewer than live points. Part of the random stream.",
+    )
+    runs: PositiveInt = Field(
+        default=1,
+        le=1000,
+        description="Independent runs with seeds of their own, merged into one posterior.",
+    )
+    checkpoint_every: PositiveNumber = Field(
+        default=Default(60.0), description="Seconds between checkpoints; the result is the same."
+    )
 
 
 class LaplaceSampler(Section):

@@ -58,7 +58,9 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
         return found | {"likelihood": study.likelihood.model_dump(mode="json", exclude=_COMPUTING)}
     if stage == "posterior":
         precision = study.likelihood.precision
-        return {**_sections(study, "sampler", "seed"), "precision": precision}
+        found = _sections(study, "sampler", "seed")
+        found["sampler"].pop("checkpoint_every", None)
+        return {**found, "precision": precision}
     if stage == "diagnostics":
         return _sections(study, "region", "grids")
     if stage == "report":

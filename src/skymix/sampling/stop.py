@@ -1,0 +1,64 @@
+"""Asking a run to stop where it can go on later: by a signal, or because its time is over."""
+
+import signal
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+_SLACK_SHARE, _MOST_SLACK = 0.05, 30.0  # of the time budget, and seconds
+
+
+class StopRequest:
+    """Whether a run shall stop, and why.
+
+    Parameters
+    ----------
+    deadline : seconds since the epoch at which the job ends, None if nobody ends it
+    """
+
+    def __init__(self, deadline: float | None = None) -> None:
+        self._deadline = deadline
+        self._slack = 0.0
+        if deadline is not None:
+            self._slack = min(_SLACK_SHARE * max(deadline - time.time(), 0.0), _MOST_SLACK)
+        self.signal = ""
+
+    def reason(self, seconds: float) -> str:
+        """Why the run shall stop now, empty if it may go on for so many seconds."""
+        if self.signal:
+            return f"stopped by {self.signal}"
+        if self._deadline is not None and time.time() + seconds + self._slack > self._deadline:
+            return "stopped because its time is over"
+        return ""
+
+    @contextmanager
+    def heeding_signals(self) -> Iterator[None]:
+        """Note the first SIGTERM or SIGUSR1 instead of dying of it; a second one ends at once."""
+
+        def note(number: int, _: FrameType | None) -> None:
+            self.signal = signal.Signals(number).name
+            for each in STOP_SIGNALS:
+                signal.signal(each, signal.SIG_DFL)
+
+        before = {number: signal.signal(number, note) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def deadline(walltime: float | None, environment: Mapping[str, str]) -> float | None:
+    """When a job must have ended, in seconds since the epoch.
+
+    Parameters
+    ----------
+    walltime : minutes from now; without it the end of the SLURM job, if this is in one
+    """
+    if walltime is not None:
+        return time.time() + 60 * walltime
+    end = environment.get("SLURM_JOB_END_TIME", "")
+    return float(end) if end.isdigit() and float(end) > time.time() else None
