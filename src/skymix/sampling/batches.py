@@ -30,6 +30,7 @@ from skymix.sampling.walks import (
 _log = logging.getLogger(__name__)
 _FIRST_CANDIDATES = 4
 _MOST_CANDIDATES = 64
+_BATCHED_BOUNDS = ("UnitCube", "Ellipsoid", "MultiEllipsoid")
 
 
 class BatchPool:
@@ -86,12 +87,9 @@ class BatchPool:
 
     def _work(self, name: str, function: Callable[[Any], Any], settings: dict[str, Any]) -> Work:
         """What draws many points as this function of dynesty's draws one."""
-        bound = type(settings.get("bound")).__name__
-        if name == "UnitCubeSampler.sample" or (
-            name == "UniformBoundSampler.sample"
-            and bound in ("UnitCube", "Ellipsoid", "MultiEllipsoid")
-        ):
-            return partial(uniform_draws, candidates=self.candidates)
+        bound = settings.get("bound") if name == "UniformBoundSampler.sample" else None
+        if name == "UnitCubeSampler.sample" or type(bound).__name__ in _BATCHED_BOUNDS:
+            return partial(uniform_draws, bound=bound, candidates=self.candidates)
         if name == "RWalkSampler.sample":
             return random_walks
         if name == "RSliceSampler.sample" and not settings.get("slice_doubling", False):
@@ -112,14 +110,15 @@ def one_by_one(problem: Problem, tasks: Sequence[Any], function: Callable[[Any],
     return [attached(problem, task, function) for task in tasks]
 
 
-def uniform_draws(problem: Problem, tasks: Sequence[Any], candidates: int) -> list[Any]:
+def uniform_draws(problem: Problem, tasks: Sequence[Any], bound: Any, candidates: int) -> list[Any]:
     """Each task draws from the bound until a point lies above the likelihood threshold.
 
     Parameters
     ----------
+    bound : None for the whole cube
     candidates : points that a task draws at a time
     """
-    threshold, bound = tasks[0].loglstar, tasks[0].kwargs.get("bound")
+    threshold = tasks[0].loglstar
     ndim = tasks[0].kwargs["ndim"]
     streams = [np.random.default_rng(task.rseed) for task in tasks]
     found: list[Any] = [None] * len(tasks)

@@ -78,12 +78,9 @@ def random_slices(problem: Problem, tasks: Sequence[Any], alone: Callable[[Any],
         if slices.endless[i]:
             results.append(attached(problem, task, alone, int(slices.evaluated[i])))
             continue
-        tuning = {
-            "n_expand": int(slices.out[i]),
-            "n_contract": int(slices.inward[i]),
-            "expansion_warning_set": False,
-        }
-        stats = {"n_evaluated": int(slices.evaluated[i])} | tuning
+        stats = {"n_expand": int(slices.out[i]), "n_contract": int(slices.inward[i])}
+        tuning = stats | {"expansion_warning_set": False}
+        stats["n_evaluated"] = int(slices.evaluated[i])
         calls = int(slices.calls[i])
         results.append(sampler_result(slices.u[i], theta[i], slices.logl[i], calls, tuning, stats))
     return results

@@ -17,7 +17,7 @@ class PosteriorSchema:
     """Schema of posterior.nc."""
 
     schema_name: ClassVar[str] = "posterior"
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
 
 def write_posterior(path: Path | str, tree: "xr.DataTree", provenance: Provenance) -> None:

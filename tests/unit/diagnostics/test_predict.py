@@ -74,7 +74,12 @@ def fit():
                     "a.x": (("chain", "draw"), theta[None, :, 1]),
                 }
             ),
-            "/nested": xr.Dataset({"insertion_rank": ("dead_point", np.arange(40) % 20)}),
+            "/nested": xr.Dataset(
+                {
+                    "insertion_rank": ("dead_point", np.arange(40) % 20),
+                    "insertion_run": ("dead_point", np.zeros(40, dtype=np.int64)),
+                }
+            ),
         }
     )
     posterior.attrs["n_live"] = 20

@@ -14,6 +14,7 @@ from scipy import stats
 
 from skymix.errors import SkymixError
 from skymix.sampling.batches import BatchPool, draw_from_bound
+from skymix.sampling.executor import SerialExecutor
 
 
 class Bowl:
@@ -29,11 +30,17 @@ class Bowl:
         return -(theta**2).sum(axis=1)
 
 
+def pool_of(problem) -> BatchPool:
+    """Pool that does all work in this process."""
+    executor = SerialExecutor()
+    return BatchPool(executor.install(problem), executor, 64)
+
+
 def tasks(n, threshold, **kwargs):
     seeds = np.random.SeedSequence(3).spawn(n)
     axes = 0.3 * np.eye(2)
     start = np.full(2, 0.5)
-    pool = BatchPool(Bowl())
+    pool = pool_of(Bowl())
     return [
         SamplerArgument(
             u=start,
@@ -60,7 +67,7 @@ def ellipsoid() -> bounding.Ellipsoid:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_points_lie_above_the_threshold_and_belong_together(sampler) -> None:
-    for result in BatchPool(Bowl()).map(sampler, tasks(40, -0.2, bound=ellipsoid())):
+    for result in pool_of(Bowl()).map(sampler, tasks(40, -0.2, bound=ellipsoid())):
         assert float(result.logl) > -0.2
         np.testing.assert_array_equal(result.v, 2 * result.u - 1)
         assert float(result.logl) == -(result.v**2).sum()
@@ -69,10 +76,8 @@ def test_points_lie_above_the_threshold_and_belong_together(sampler) -> None:
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_task_does_not_depend_on_its_neighbours(sampler) -> None:
-    together = BatchPool(Bowl()).map(sampler, tasks(12, -0.2, bound=ellipsoid()))
-    apart = [
-        BatchPool(Bowl()).map(sampler, [task])[0] for task in tasks(12, -0.2, bound=ellipsoid())
-    ]
+    together = pool_of(Bowl()).map(sampler, tasks(12, -0.2, bound=ellipsoid()))
+    apart = [pool_of(Bowl()).map(sampler, [task])[0] for task in tasks(12, -0.2, bound=ellipsoid())]
     for one, other in zip(together, apart, strict=True):
         np.testing.assert_array_equal(one.u, other.u)
         assert one.ncalls == other.ncalls
@@ -82,7 +87,7 @@ def test_a_task_does_not_depend_on_its_neighbours(sampler) -> None:
 def test_same_law_as_one_at_a_time(sampler) -> None:
     """Radius and angle of the new points, batched and by dynesty's own function."""
     many = tasks(1500, -0.3, bound=ellipsoid())
-    batched = np.array([r.v for r in BatchPool(Bowl()).map(sampler, many)])
+    batched = np.array([r.v for r in pool_of(Bowl()).map(sampler, many)])
     alone = np.array([sampler(task).v for task in tasks(1500, -0.3, bound=ellipsoid())])
     for quantity in (lambda v: np.hypot(*v.T), lambda v: np.arctan2(*v.T)):
         assert stats.ks_2samp(quantity(batched), quantity(alone)).pvalue > 1e-3
@@ -121,7 +126,7 @@ def test_a_bound_of_fewer_dimensions_leaves_the_others_free() -> None:
 
 
 def test_other_samplers_run_one_at_a_time_and_say_so_once(caplog) -> None:
-    pool = BatchPool(Bowl())
+    pool = pool_of(Bowl())
     for _ in range(2):
         pool.map(SliceSampler.sample, tasks(2, -0.5, slices=2, nonperiodic=None))
     assert caplog.text.count("draws points one at a time") == 1
@@ -133,4 +138,4 @@ def test_a_likelihood_that_is_no_number_is_named() -> None:
             return np.where(theta[:, 0] > 0, np.nan, -1.0)
 
     with pytest.raises(SkymixError, match=r"not a number at x = .*, y = "):
-        BatchPool(Broken()).map(UnitCubeSampler.sample, tasks(20, -2.0))
+        pool_of(Broken()).map(UnitCubeSampler.sample, tasks(20, -2.0))

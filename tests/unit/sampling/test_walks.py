@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 from dynesty.internal_samplers import RSliceSampler, SamplerArgument
-from tests.unit.sampling.test_batches import Bowl
-
-from skymix.sampling.batches import BatchPool
+from tests.unit.sampling.test_batches import Bowl, pool_of
 
 
 class Ridge(Bowl):
@@ -20,7 +18,7 @@ class Ridge(Bowl):
 
 
 def tasks(problem, n=30, threshold=-0.6, scale=1.0, **kwargs):
-    pool = BatchPool(problem)
+    pool = pool_of(problem)
     ndim = len(problem.names)
     axes = np.linalg.cholesky(0.05 * np.eye(ndim) + 0.03)
     rng = np.random.default_rng(5)
@@ -42,7 +40,7 @@ def tasks(problem, n=30, threshold=-0.6, scale=1.0, **kwargs):
 @pytest.mark.parametrize("problem", [Bowl(), Ridge()])
 @pytest.mark.parametrize("scale", [0.05, 1.0, 40.0])
 def test_slices_are_those_of_dynesty(problem, scale, caplog) -> None:
-    batched = BatchPool(problem).map(RSliceSampler.sample, tasks(problem, scale=scale))
+    batched = pool_of(problem).map(RSliceSampler.sample, tasks(problem, scale=scale))
     alone = [RSliceSampler.sample(task) for task in tasks(problem, scale=scale)]
     for one, other in zip(batched, alone, strict=True):
         np.testing.assert_allclose(one.u, other.u, rtol=0, atol=1e-12)
@@ -51,14 +49,16 @@ def test_slices_are_those_of_dynesty(problem, scale, caplog) -> None:
         assert float(one.logl) > -0.6
         assert one.ncalls == other.ncalls
         assert one.tuning_info == other.tuning_info
+        evaluated = one.proposal_stats.pop("n_evaluated")
+        assert 0 < evaluated <= one.ncalls
         assert one.proposal_stats == other.proposal_stats
     assert not caplog.text
 
 
 def test_a_slice_does_not_depend_on_its_neighbours() -> None:
-    together = BatchPool(Ridge()).map(RSliceSampler.sample, tasks(Ridge()))
+    together = pool_of(Ridge()).map(RSliceSampler.sample, tasks(Ridge()))
     for i, task in enumerate(tasks(Ridge())):
-        apart = BatchPool(Ridge()).map(RSliceSampler.sample, [task])[0]
+        apart = pool_of(Ridge()).map(RSliceSampler.sample, [task])[0]
         np.testing.assert_array_equal(apart.u, together[i].u)
         assert apart.ncalls == together[i].ncalls
 
@@ -71,7 +71,7 @@ def test_one_batched_call_a_step() -> None:
             Counted.batches += 1
             return super().log_likelihood(theta)
 
-    pool = BatchPool(Counted())
+    pool = pool_of(Counted())
     results = pool.map(RSliceSampler.sample, tasks(Ridge(), n=64))
     assert pool.calls > 64 * 5 * 3
     assert Counted.batches < pool.calls / 15
@@ -81,7 +81,7 @@ def test_one_batched_call_a_step() -> None:
 @pytest.mark.filterwarnings("ignore:.*slic")
 def test_an_endless_slice_goes_to_doubling_as_in_dynesty() -> None:
     """Some of the tasks step out more than a thousand times, others do not."""
-    batched = BatchPool(Bowl()).map(RSliceSampler.sample, tasks(Bowl(), n=8, scale=3e-3))
+    batched = pool_of(Bowl()).map(RSliceSampler.sample, tasks(Bowl(), n=8, scale=3e-3))
     alone = [RSliceSampler.sample(task) for task in tasks(Bowl(), n=8, scale=3e-3)]
     assert {r.tuning_info["expansion_warning_set"] for r in alone} == {True, False}
     for one, other in zip(batched, alone, strict=True):
@@ -90,5 +90,5 @@ def test_an_endless_slice_goes_to_doubling_as_in_dynesty() -> None:
 
 
 def test_doubling_runs_one_at_a_time_and_says_so(caplog) -> None:
-    BatchPool(Bowl()).map(RSliceSampler.sample, tasks(Bowl(), n=2, slice_doubling=True))
+    pool_of(Bowl()).map(RSliceSampler.sample, tasks(Bowl(), n=2, slice_doubling=True))
     assert caplog.text.count("draws points one at a time") == 1

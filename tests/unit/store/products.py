@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from skymix.store import Diagnostics, Events, LikelihoodTables, Marginals, Response
+from skymix.store import Diagnostics, Events, LikelihoodTables, Marginals, Response, RunProduct
 
-KINDS = [Events, Response, Marginals, LikelihoodTables, Diagnostics]
+KINDS = [Events, Response, Marginals, LikelihoodTables, Diagnostics, RunProduct]
 
 
 def random_floats(rng, shape, finite):
