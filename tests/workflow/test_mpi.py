@@ -1,0 +1,257 @@
+"""Sampling by several ranks: the same bits, and no fault that hangs or goes unsaid."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from skymix import pipeline
+from skymix.store import read_posterior
+from skymix.study import study_from_mapping
+from skymix.study.default import DEFAULT_STUDY
+from skymix.warm_up import _tiny
+
+SCRIPT = Path(__file__).with_name("ranks.py")
+ROOT = Path(__file__).resolve().parents[2]
+OF_TIME = {"created", "checksum", "seconds", "n_ranks", "n_nodes", "lost_time", "load_balance"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Folder with studies of a tiny Galactic Centre and the tables of their likelihood."""
+    root = tmp_path_factory.mktemp("tiny")
+    settings = _tiny(DEFAULT_STUDY, "binned")
+    for name, sampler in {
+        "short": {"live_points": 100, "dlogz": 0.5},
+        "long": {"live_points": 1000, "dlogz": 0.01, "sample": "rwalk", "checkpoint_every": 0.1},
+        "runs": {"live_points": 50, "dlogz": 0.5, "runs": 2},
+    }.items():
+        pipeline.freeze_study(settings | {"sampler": sampler | {"seed": 5}}, root / f"{name}.yaml")
+    study = study_from_mapping(settings)
+    (observation,) = study.observations
+    response, events = root / "response.h5", root / "events.h5"
+    pipeline.tabulate_response(study, observation, response)
+    pipeline.simulate_events(study, observation, response, events)
+    for component in study.components:
+        output = root / "m" / f"{component}.h5"
+        pipeline.marginalise_nuisance(study, observation, component, events, response, output)
+    pipeline.gather_marginals(study, observation, events, root / "m", root / "likelihood.h5")
+    return root
+
+
+@pytest.fixture
+def start(tool, folder) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command in the folder, under mpiexec for more than no ranks; killed at the end."""
+    started = []
+
+    def begin(ranks: int, *command: object) -> subprocess.Popen[str]:
+        launcher = [tool("mpiexec"), "-n", str(ranks)] if ranks else []
+        process = subprocess.Popen(
+            [*launcher, *map(str, command)],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+@pytest.fixture
+def skymix(tool, start) -> Callable[..., subprocess.Popen[str]]:
+    """Start sample-posterior with a study on a number of ranks, 0 for no mpiexec."""
+
+    def begin(ranks: int, study: str, output: str, *options: str) -> subprocess.Popen[str]:
+        names = f"{study}.yaml", "likelihood.h5", "-o", output
+        return start(ranks, tool("skymix"), "sample-posterior", *names, *options)
+
+    return begin
+
+
+def finish(process, code: int = 0) -> str:
+    """What a process says until its end."""
+    text, _ = process.communicate(timeout=120)
+    assert process.returncode == code, text
+    return text
+
+
+def assert_same(one: xr.DataTree, other: xr.DataTree) -> None:
+    for node in one.subtree:
+        for name, values in node.variables.items():
+            np.testing.assert_array_equal(values, other[node.path][name], err_msg=str(name))
+    for name in set(one.attrs) - OF_TIME:
+        assert one.attrs[name] == other.attrs[name]
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_same_bits_on_any_number_of_ranks(skymix, folder) -> None:
+    texts = [finish(skymix(ranks, "short", f"{ranks}.nc")) for ranks in range(5)]
+    trees = [read_posterior(folder / f"{ranks}.nc") for ranks in range(5)]
+    for ranks, tree in enumerate(trees):
+        assert_same(tree, trees[0])
+        assert tree.attrs["n_ranks"] == max(ranks, 1)
+        assert 0 <= tree.attrs["lost_time"] < 1
+        assert 0 < tree.attrs["load_balance"] <= 1
+    assert "ranks" not in texts[1]
+    assert "3 ranks on 1 node" in texts[3]
+    assert texts[4].count("ln Z = ") == 1
+    assert not list(folder.glob("*.checkpoint*"))
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tool) -> xr.DataTree:
+    """The long run, without interruption."""
+    study = pipeline.load(folder / "long.yaml")
+    pipeline.sample_posterior(study, folder / "likelihood.h5", folder / "whole.nc")
+    return read_posterior(folder / "whole.nc")
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_a_signal_stops_with_a_checkpoint(skymix, folder, whole, number, ranks) -> None:
+    output = f"signal-{number}-{ranks}.nc"
+    kept = folder / f"{output}.checkpoint"
+    process = skymix(ranks, "long", output)
+    wait_for(kept, process)
+    process.send_signal(number)
+    text = finish(process, 85)
+    assert f"skymix: stopped by {number.name} after" in text
+    assert text.count("goes on from there") == 1
+    assert not (folder / output).exists()
+    finish(skymix(2 - ranks, "long", output))  # on another number of ranks
+    assert_same(read_posterior(folder / output), whole)
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_a_killed_parent_costs_what_came_after_the_checkpoint(skymix, folder, whole, ranks) -> None:
+    output = f"killed-{ranks}.nc"
+    process = skymix(ranks, "long", output)
+    wait_for(folder / f"{output}.checkpoint.previous", process)
+    victim = process.pid if ranks == 0 else rank_process(process.pid, 0)
+    os.kill(victim, signal.SIGKILL)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    newest = folder / f"{output}.checkpoint"
+    newest.write_bytes(newest.read_bytes()[:-100])
+    text = finish(skymix(ranks, "long", output))
+    assert "truncated or changed; going on from the older checkpoint" in text
+    assert_same(read_posterior(folder / output), whole)
+
+
+def rank_process(launcher: int, rank: int) -> int:
+    """Process of a rank below a launcher."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if f"PMI_RANK={rank}".encode() in environment and is_below(entry.name, launcher):
+            return int(entry.name)
+    raise AssertionError(f"no rank {rank} below {launcher}")
+
+
+def is_below(process: str, ancestor: int) -> bool:
+    while process not in ("0", str(ancestor)):
+        stat = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+        process = stat.rpartition(")")[2].split()[1]
+    return process != "0"
+
+
+def test_a_time_budget_stops_in_time(skymix, folder, whole) -> None:
+    minutes, sessions = 0.12, 0
+    while not (folder / "budget.nc").exists():
+        begin = time.monotonic()
+        process = skymix(0, "long", "budget.nc", "--walltime", str(minutes))
+        text, _ = process.communicate(timeout=120)
+        assert process.returncode in (0, 85), text
+        if process.returncode == 85:
+            assert "stopped because its time is over" in text
+            assert time.monotonic() - begin < 60 * minutes + 5  # start and imports are outside
+        sessions += 1
+        minutes *= 2
+    assert_same(read_posterior(folder / "budget.nc"), whole)
+
+
+def test_another_problem_is_refused(skymix, folder) -> None:
+    process = skymix(0, "long", "refused.nc")
+    wait_for(folder / "refused.nc.checkpoint", process)
+    process.send_signal(signal.SIGTERM)
+    finish(process, 85)
+    text = finish(skymix(0, "short", "refused.nc"), 1)
+    assert "is the checkpoint of another run (sampler settings differ); delete it" in text
+
+
+def test_runs_as_separate_jobs_are_merged(skymix, start, tool, folder) -> None:
+    assert "make each with --run 1 to 2" in finish(skymix(0, "runs", "no.nc"), 1)
+    for run in ("1", "2"):
+        finish(skymix(0, "runs", f"run{run}.h5", "--run", run))
+    assert "there is no run 3" in finish(skymix(0, "runs", "no.h5", "--run", "3"), 1)
+    names = "merge-runs", "runs.yaml", "likelihood.h5", "run1.h5"
+    assert "sampler.runs: is 2, but 1 runs are given" in finish(
+        start(0, tool("skymix"), *names, "-o", "merged.nc"), 1
+    )
+    finish(start(0, tool("skymix"), *names, "run2.h5", "-o", "merged.nc"))
+    merged = read_posterior(folder / "merged.nc")
+    assert merged.attrs["n_runs"] == 2
+    assert merged["nested"].sizes["dead_point"] > 2 * merged.attrs["n_live"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        ("sentence", "skymix: error: this rank cannot go on"),
+        ("parent", "skymix: error: rank 0 cannot go on"),
+        ("exception", "skymix: error: rank 1 (process"),
+        ("silent", "has been silent for too long"),
+    ],
+)
+def test_a_fault_of_one_rank_ends_all(start, fault, sentence) -> None:
+    begin = time.monotonic()
+    text = finish(start(3, sys.executable, SCRIPT, fault), 1)
+    assert time.monotonic() - begin < 40
+    assert text.count(sentence) == 1
+    assert text.count("skymix: ") == 1
+    assert "evidence" not in text
+
+
+@pytest.mark.parametrize("option", [(), ("-disable-auto-cleanup",)])
+def test_a_killed_rank_ends_all(start, tool, option) -> None:
+    """By the launcher, or by rank 0 if the launcher does not care."""
+    command = tool("mpiexec"), "-n", 3, *option, sys.executable, SCRIPT, "killed"
+    begin = time.monotonic()
+    process = start(0, *command)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert time.monotonic() - begin < 40
+    assert "evidence" not in text
+    if option:
+        assert "skymix: error: rank 1 (process" in text
+        assert "has died" in text
+
+
+def test_no_fault_no_word(start) -> None:
+    assert "evidence" in finish(start(2, sys.executable, SCRIPT, "none"))
