@@ -13,7 +13,8 @@ import pytest
 import xarray as xr
 
 from skymix import pipeline
-from skymix.store import read_posterior
+from skymix.errors import DataError, StudyError
+from skymix.store import RunProduct, read_posterior, read_product
 from skymix.study import study_from_mapping
 from skymix.study.default import DEFAULT_STUDY
 from skymix.warm_up import _tiny
@@ -30,7 +31,7 @@ def folder(tmp_path_factory) -> Path:
     settings = _tiny(DEFAULT_STUDY, "binned")
     for name, sampler in {
         "short": {"live_points": 100, "dlogz": 0.5},
-        "long": {"live_points": 1000, "dlogz": 0.01, "sample": "rwalk", "checkpoint_every": 0.1},
+        "long": {"live_points": 600, "dlogz": 0.05, "sample": "rwalk", "checkpoint_every": 0.1},
         "runs": {"live_points": 50, "dlogz": 0.5, "runs": 2},
     }.items():
         pipeline.freeze_study(settings | {"sampler": sampler | {"seed": 5}}, root / f"{name}.yaml")
@@ -108,11 +109,12 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 def test_same_bits_on_any_number_of_ranks(skymix, folder) -> None:
-    texts = [finish(skymix(ranks, "short", f"{ranks}.nc")) for ranks in range(5)]
-    trees = [read_posterior(folder / f"{ranks}.nc") for ranks in range(5)]
-    for ranks, tree in enumerate(trees):
-        assert_same(tree, trees[0])
-        assert tree.attrs["n_ranks"] == max(ranks, 1)
+    numbers = (1, 2, 3, 4)
+    texts = {ranks: finish(skymix(ranks, "short", f"{ranks}.nc")) for ranks in numbers}
+    trees = {ranks: read_posterior(folder / f"{ranks}.nc") for ranks in numbers}
+    for ranks, tree in trees.items():
+        assert_same(tree, trees[1])
+        assert tree.attrs["n_ranks"] == ranks
         assert 0 <= tree.attrs["lost_time"] < 1
         assert 0 < tree.attrs["load_balance"] <= 1
     assert "ranks" not in texts[1]
@@ -121,16 +123,22 @@ def test_same_bits_on_any_number_of_ranks(skymix, folder) -> None:
     assert not list(folder.glob("*.checkpoint*"))
 
 
+def sample(folder: Path, study: str, output: str, run: int | None = None) -> None:
+    """Sample in this process."""
+    loaded, kept = pipeline.load(folder / f"{study}.yaml"), folder / f"{output}.checkpoint"
+    pipeline.sample_posterior(
+        loaded, folder / "likelihood.h5", folder / output, run, checkpoint=kept
+    )
+
+
 @pytest.fixture(scope="module")
 def whole(folder, tool) -> xr.DataTree:
     """The long run, without interruption."""
-    study = pipeline.load(folder / "long.yaml")
-    pipeline.sample_posterior(study, folder / "likelihood.h5", folder / "whole.nc")
+    sample(folder, "long", "whole.nc")
     return read_posterior(folder / "whole.nc")
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
-@pytest.mark.parametrize("ranks", [0, 2])
+@pytest.mark.parametrize(("number", "ranks"), [(signal.SIGTERM, 0), (signal.SIGUSR1, 2)])
 def test_a_signal_stops_with_a_checkpoint(skymix, folder, whole, number, ranks) -> None:
     output = f"signal-{number}-{ranks}.nc"
     kept = folder / f"{output}.checkpoint"
@@ -141,25 +149,24 @@ def test_a_signal_stops_with_a_checkpoint(skymix, folder, whole, number, ranks) 
     assert f"skymix: stopped by {number.name} after" in text
     assert text.count("goes on from there") == 1
     assert not (folder / output).exists()
+    with pytest.raises(DataError, match=r"another run \(sampler settings differ\); delete it"):
+        sample(folder, "short", output)
     finish(skymix(2 - ranks, "long", output))  # on another number of ranks
     assert_same(read_posterior(folder / output), whole)
     assert not kept.exists()
 
 
-@pytest.mark.parametrize("ranks", [0, 2])
-def test_a_killed_parent_costs_what_came_after_the_checkpoint(skymix, folder, whole, ranks) -> None:
-    output = f"killed-{ranks}.nc"
-    process = skymix(ranks, "long", output)
-    wait_for(folder / f"{output}.checkpoint.previous", process)
-    victim = process.pid if ranks == 0 else rank_process(process.pid, 0)
-    os.kill(victim, signal.SIGKILL)
+def test_a_killed_parent_costs_what_came_after_the_checkpoint(skymix, folder, whole) -> None:
+    process = skymix(2, "long", "killed.nc")
+    wait_for(folder / "killed.nc.checkpoint.previous", process)
+    os.kill(rank_process(process.pid, 0), signal.SIGKILL)
     process.communicate(timeout=20)
     assert process.returncode != 0
-    newest = folder / f"{output}.checkpoint"
+    newest = folder / "killed.nc.checkpoint"
     newest.write_bytes(newest.read_bytes()[:-100])
-    text = finish(skymix(ranks, "long", output))
+    text = finish(skymix(0, "long", "killed.nc"))
     assert "truncated or changed; going on from the older checkpoint" in text
-    assert_same(read_posterior(folder / output), whole)
+    assert_same(read_posterior(folder / "killed.nc"), whole)
 
 
 def rank_process(launcher: int, rank: int) -> int:
@@ -196,28 +203,23 @@ def test_a_time_budget_stops_in_time(skymix, folder, whole) -> None:
     assert_same(read_posterior(folder / "budget.nc"), whole)
 
 
-def test_another_problem_is_refused(skymix, folder) -> None:
-    process = skymix(0, "long", "refused.nc")
-    wait_for(folder / "refused.nc.checkpoint", process)
-    process.send_signal(signal.SIGTERM)
-    finish(process, 85)
-    text = finish(skymix(0, "short", "refused.nc"), 1)
-    assert "is the checkpoint of another run (sampler settings differ); delete it" in text
-
-
-def test_runs_as_separate_jobs_are_merged(skymix, start, tool, folder) -> None:
-    assert "make each with --run 1 to 2" in finish(skymix(0, "runs", "no.nc"), 1)
-    for run in ("1", "2"):
-        finish(skymix(0, "runs", f"run{run}.h5", "--run", run))
-    assert "there is no run 3" in finish(skymix(0, "runs", "no.h5", "--run", "3"), 1)
-    names = "merge-runs", "runs.yaml", "likelihood.h5", "run1.h5"
-    assert "sampler.runs: is 2, but 1 runs are given" in finish(
-        start(0, tool("skymix"), *names, "-o", "merged.nc"), 1
-    )
-    finish(start(0, tool("skymix"), *names, "run2.h5", "-o", "merged.nc"))
+def test_runs_as_separate_jobs_are_merged(skymix, folder) -> None:
+    study, likelihood = pipeline.load(folder / "runs.yaml"), folder / "likelihood.h5"
+    runs = [folder / f"run{run}.h5" for run in (1, 2)]
+    finish(skymix(0, "runs", runs[0].name, "--run", "1"))
+    sample(folder, "runs", runs[1].name, 2)
+    for run, sentence in [(None, "make each with --run 1 to 2"), (3, "there is no run 3")]:
+        with pytest.raises(StudyError, match=sentence):
+            sample(folder, "runs", "no.h5", run)
+    with pytest.raises(StudyError, match=r"sampler\.runs: is 2, but 1 runs are given"):
+        pipeline.merge_runs(study, likelihood, runs[:1], folder / "merged.nc")
+    pipeline.merge_runs(study, likelihood, runs, folder / "merged.nc")
     merged = read_posterior(folder / "merged.nc")
     assert merged.attrs["n_runs"] == 2
     assert merged["nested"].sizes["dead_point"] > 2 * merged.attrs["n_live"]
+    assert merged["nested"].sizes["dead_point"] == sum(
+        read_product(path, RunProduct).log_likelihood.size for path in runs
+    )
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ def run_on_ranks(main: Callable[[Executor], None]) -> None:
     places = comm.allgather(_place())
     if comm.rank:
         _serve(comm, places[0])
+        _end_mpi()
         return
     executor = MpiExecutor(comm, places)
     try:
@@ -53,6 +54,7 @@ def run_on_ranks(main: Callable[[Executor], None]) -> None:
         atexit.register(_abort, comm, _exit_code(error))
         raise
     executor.dismiss()
+    _end_mpi()
 
 
 class MpiExecutor:
@@ -241,6 +243,13 @@ def _start_mpi(ranks: int) -> Any:
             " srun --mpi=pmi2 for MPICH and --mpi=pmix for Open MPI"
         )
     return comm
+
+
+def _end_mpi() -> None:
+    """Tell the launcher that this rank ends well; it kills the others of one that just ends."""
+    from mpi4py import MPI
+
+    MPI.Finalize()
 
 
 def _place() -> tuple[str, str, int]:

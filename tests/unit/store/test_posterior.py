@@ -130,7 +130,7 @@ def test_not_netcdf(tmp_path):
 def test_other_product(tmp_path):
     path = tmp_path / "events.h5"
     write_product(path, random_product(Events, 1, sizes=(3,)), PROVENANCE)
-    refused(path, "holds 'events' version 2, expected 'posterior' version 1")
+    refused(path, "holds 'events' version 2, expected 'posterior' version 2")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +166,7 @@ def test_other_version(path):
 
     with h5py.File(path, "a") as file:
         file.attrs["schema_version"] = 99
-    refused(path, "holds 'posterior' version 99, expected 'posterior' version 1")
+    refused(path, "holds 'posterior' version 99, expected 'posterior' version 2")
 
 
 @pytest.mark.parametrize("bit", [0, 6])
