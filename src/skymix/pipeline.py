@@ -295,6 +295,7 @@ def sample_posterior(
     Interrupted
         If a nested run was asked to stop; its checkpoint is written.
     """
+    from skymix.mixture import TabulatedMixture
     from skymix.sampling import (
         Checkpoint,
         Progress,
@@ -305,7 +306,6 @@ def sample_posterior(
         sample_laplace,
         sample_nested,
     )
-    from skymix.mixture import TabulatedMixture
     from skymix.store.tables import mixture_of
 
     settings = study.sampler

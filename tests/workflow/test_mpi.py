@@ -21,7 +21,16 @@ from skymix.warm_up import _tiny
 
 SCRIPT = Path(__file__).with_name("ranks.py")
 ROOT = Path(__file__).resolve().parents[2]
-OF_TIME = {"created", "checksum", "seconds", "n_ranks", "n_nodes", "lost_time", "load_balance"}
+OF_TIME = {
+    "created",
+    "git_commit",
+    "checksum",
+    "seconds",
+    "n_ranks",
+    "n_nodes",
+    "lost_time",
+    "load_balance",
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +46,14 @@ def folder(tmp_path_factory) -> Path:
         pipeline.freeze_study(settings | {"sampler": sampler | {"seed": 5}}, root / f"{name}.yaml")
     study = study_from_mapping(settings)
     (observation,) = study.observations
-    response, events = root / "response.h5", root / "events.h5"
+    response, events = root / "response.h5", root / "events" / f"{observation}.h5"
     pipeline.tabulate_response(study, observation, response)
     pipeline.simulate_events(study, observation, response, events)
     for component in study.components:
-        output = root / "m" / f"{component}.h5"
+        output = root / "m" / observation / f"{component}.h5"
         pipeline.marginalise_nuisance(study, observation, component, events, response, output)
-    pipeline.gather_marginals(study, observation, events, root / "m", root / "likelihood.h5")
+    (fit,) = study.fitted()
+    pipeline.gather_marginals(study, fit, root / "events", root / "m", root / "likelihood.h5")
     return root
 
 
