@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 _NAP_SHARE, _LONGEST_NAP = 0.05, 5e-3  # of the time waited so far, and seconds
 _LOOK_EVERY = 1.0  # seconds between looks whether a rank lives
+_GRACE = 5  # looks
 _PATIENCE = 300.0  # seconds that a rank may take longer than ...
 _SLOWER = 20.0  # ... so many times what rank 0 took for as many tasks
 _ORPHANED = 3600.0  # seconds without a word from rank 0
@@ -152,8 +153,13 @@ class MpiExecutor:
 def _serve(comm: Any, parent: tuple[str, str, int]) -> None:
     """Work for rank 0 until it says that the job is over."""
 
+    missed = 0
+
     def look(over: bool) -> None:
-        if over or not _alive(parent):
+        # Rank 0 that ends says why and ends all others: leave it some seconds.
+        nonlocal missed
+        missed = 0 if _alive(parent) else missed + 1
+        if over or missed > _GRACE:
             raise SkymixError(f"{_named(0, parent)} has died or is silent; rank {comm.rank} ends")
 
     stop = StopRequest()
