@@ -152,7 +152,6 @@ class MpiExecutor:
 
 def _serve(comm: Any, parent: tuple[str, str, int]) -> None:
     """Work for rank 0 until it says that the job is over."""
-
     missed = 0
 
     def look(over: bool) -> None:
