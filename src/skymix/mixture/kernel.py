@@ -215,6 +215,10 @@ class TiledTable:
             raise IndexError(f"rows {rows.min()} to {rows.max()} of a table of {self.nrow}")
         raise MemoryError("the mixture sum found no memory, or no thread")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but `record`, whose addresses are those of this process."""
+        return {name: value for name, value in vars(self).items() if name != "record"}
+
     @cached_property
     def record(self) -> IntArray:
         """The members of `table` in kernel.c."""
