@@ -29,7 +29,7 @@ from skymix.store.lineage import require_inputs, require_settings, require_sourc
 from skymix.study import Study, load_study, study_from_mapping
 from skymix.study.files import component_tables, event_files
 from skymix.study.load import data_folder
-from skymix.study.mixture import LaplaceSampler, NestedSampler
+from skymix.study.mixture import LaplaceSampler, NestedSampler, NutsSampler
 from skymix.study.model import parameter_name
 from skymix.study.observation import OnOffEvents, SimulatedEvents
 from skymix.study.parameters import Scan
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from skymix.mixture import RateMixture, TabulatedMixture
     from skymix.report import Fit
-    from skymix.sampling import Executor, NestedRun, WeightedRun
+    from skymix.sampling import ChainRun, Executor, NestedRun, Progress, WeightedRun
     from skymix.store.gather import Observed
 
 RUN_TIMING = ("ranks", "nodes", "lost_time", "load_balance")
@@ -295,15 +295,12 @@ def sample_posterior(
     Interrupted
         If a nested run was asked to stop; its checkpoint is written.
     """
-    from skymix.mixture import TabulatedMixture
     from skymix.sampling import (
         Checkpoint,
         Progress,
         SerialExecutor,
         Session,
         StopRequest,
-        WeightedRun,
-        sample_laplace,
         sample_nested,
     )
     from skymix.store.tables import mixture_of
@@ -318,13 +315,9 @@ def sample_posterior(
     made_with = stage_settings(study, "posterior")
     provenance = Provenance(made_with, _inputs(likelihood), seed)
     progress = Progress(fit if run is None else f"{fit}, run {run}")
-    if isinstance(settings, LaplaceSampler):
-        if not isinstance(mixture, TabulatedMixture):
-            raise StudyError(
-                "sampler: 'laplace' is for the likelihood 'fractions'; use the sampler 'nested'"
-            )
-        weighted: WeightedRun = sample_laplace(mixture, settings.draws, seed, progress)
-        _write_posterior(output, weighted, mixture, tables, {}, provenance)
+    if not isinstance(settings, NestedSampler):
+        draws = _draws(mixture, settings, seed, progress)
+        _write_posterior(output, draws, mixture, tables, {}, provenance)
         return
     kept = None
     if checkpoint is not None:
@@ -412,19 +405,48 @@ def _checked(mixture: "TabulatedMixture | RateMixture", seed: int) -> dict[str, 
     return check_evidence(mixture, seed) if isinstance(mixture, TabulatedMixture) else {}
 
 
+def _draws(
+    mixture: "TabulatedMixture | RateMixture",
+    settings: LaplaceSampler | NutsSampler,
+    seed: int,
+    progress: "Progress",
+) -> "WeightedRun | ChainRun":
+    """Draws of a sampler that is done in one go."""
+    from skymix.mixture import TabulatedMixture
+    from skymix.sampling import model_from_mixture, sample_laplace, sample_nuts
+
+    if not isinstance(mixture, TabulatedMixture):
+        raise StudyError(
+            f"sampler: '{settings.kind}' is for the likelihood 'fractions'; use the sampler"
+            " 'nested'"
+        )
+    if isinstance(settings, LaplaceSampler):
+        return sample_laplace(mixture, settings.draws, seed, progress)
+    return sample_nuts(
+        model_from_mixture(mixture),
+        settings.chains,
+        settings.tune,
+        settings.draws,
+        settings.target_accept,
+        settings.backend,
+        seed,
+        mixture.names,
+        progress,
+    )
+
+
 def _write_posterior(
     output: Path,
-    run: "WeightedRun",
+    run: "WeightedRun | ChainRun",
     mixture: "TabulatedMixture | RateMixture",
     tables: LikelihoodTables,
     check: Mapping[str, Any],
     provenance: Provenance,
 ) -> None:
-    from skymix.sampling import posterior_tree
+    from skymix.sampling import WeightedRun, chains_tree, posterior_tree
     from skymix.store.tables import units_of
 
-    tree = posterior_tree(
-        run,
+    shared = (
         mixture,
         mixture.derived,
         units_of(tables),
@@ -432,6 +454,10 @@ def _write_posterior(
         json.loads(tables.truth),
         provenance.seed or 0,
     )
+    if isinstance(run, WeightedRun):
+        tree = posterior_tree(run, *shared)
+    else:
+        tree = chains_tree(run, *shared)
     tree.attrs.update(check)
     write_posterior(output, tree, provenance)
 

@@ -12,7 +12,7 @@ from skymix.store import Events
 from skymix.study import Beta, Dirichlet, Scan, Split, Study
 from skymix.study.components import Position
 from skymix.study.likelihood import ExtendedLikelihood
-from skymix.study.mixture import LaplaceSampler
+from skymix.study.mixture import LaplaceSampler, NutsSampler
 from skymix.study.model import component_scans, parameter_name
 from skymix.study.observation import (
     OnOffEvents,
@@ -98,6 +98,11 @@ def _sampler(study: Study) -> str:
     sampler = study.sampler
     if isinstance(sampler, LaplaceSampler):
         return f"importance sampling from Laplace approximations, {sampler.draws} draws"
+    if isinstance(sampler, NutsSampler):
+        return (
+            f"NUTS ({sampler.backend}), {sampler.chains} chains of {sampler.tune} tuning steps and"
+            f" {sampler.draws} draws, target acceptance {round_number(sampler.target_accept)}"
+        )
     return (
         f"{sampler.kind} sampling, {sampler.live_points} live points, stops at"
         f" Δ ln Z = {round_number(sampler.dlogz)}, bound {sampler.bound},"

@@ -28,8 +28,16 @@ _REMEDIES = {
     "Interpolation": "more nodes in the scans",
 }
 LARGEST_DIFFERENCE = 4.0  # of two evidences, in their combined error
-_RUN_ATTRIBUTES = ("logz", "logzerr", "n_calls", "information", "seconds", "seed")
-_NESTED_ATTRIBUTES = ("n_live", "n_iterations")
+_RUN_ATTRIBUTES = ("n_calls", "seconds", "seed")
+_EVIDENCE_ATTRIBUTES = (*_RUN_ATTRIBUTES, "logz", "logzerr", "information")
+_ATTRIBUTES = {
+    "nested": (*_EVIDENCE_ATTRIBUTES, "n_live", "n_iterations"),
+    "weighted": (*_EVIDENCE_ATTRIBUTES, "n_draws"),
+    "convergence": (
+        *_RUN_ATTRIBUTES, "n_chains", "divergences", "rhat_max", "effective_size",
+        "effective_size_tail",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,28 +79,47 @@ def run_facts(fit: Fit) -> dict[str, Any]:
         If the posterior file lacks one of its root attributes.
     """
     attributes = fit.posterior.attrs
-    nested = "nested" in fit.posterior.children
-    for name in (*_RUN_ATTRIBUTES, *(_NESTED_ATTRIBUTES if nested else ("n_draws",))):
+    kind = next((k for k in _ATTRIBUTES if k in fit.posterior.children), "weighted")
+    for name in _ATTRIBUTES[kind]:
         if name not in attributes:
             raise DataError(
                 f"fit '{fit.name}': the posterior file has no attribute '{name}';"
                 " delete it and run again"
             )
-    weighted = fit.posterior["nested" if nested else "weighted"]
-    weight = np.asarray(weighted["log_weight"].values, dtype=np.float64)
-    share = np.exp(weight - weight.max())
-    effective = float(share.sum() ** 2 / (share**2).sum())
-    return {
-        "nested": nested,
-        "evidence": round_to_error(float(attributes["logz"]), float(attributes["logzerr"])),
+    facts = {
+        "kind": kind,
+        "nested": kind == "nested",
         "check": evidence_check(attributes),
-        "information": round_number(float(attributes["information"])),
         "calls": int(attributes["n_calls"]),
-        "effective": round(effective),
         "draws": int(fit.posterior["posterior"].sizes.get("draw", 0)),
         "wall_time": duration(float(attributes["seconds"])),
         "seed": str(attributes["seed"]),
-    } | (_nested_facts(fit) if nested else _weighted_facts(attributes, effective))
+    }
+    if kind == "convergence":
+        return facts | _chain_facts(attributes)
+    weighted = fit.posterior[kind]
+    weight = np.asarray(weighted["log_weight"].values, dtype=np.float64)
+    share = np.exp(weight - weight.max())
+    effective = float(share.sum() ** 2 / (share**2).sum())
+    facts |= {
+        "evidence": round_to_error(float(attributes["logz"]), float(attributes["logzerr"])),
+        "information": round_number(float(attributes["information"])),
+        "effective": round(effective),
+    }
+    return facts | (
+        _nested_facts(fit) if kind == "nested" else _weighted_facts(attributes, effective)
+    )
+
+
+def _chain_facts(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        "chains": int(attributes["n_chains"]),
+        "divergences": int(attributes["divergences"]),
+        "rhat": f"{float(attributes['rhat_max']):.3f}",
+        "effective": round(float(attributes["effective_size"])),
+        "effective_tail": round(float(attributes["effective_size_tail"])),
+        "warnings": str(attributes.get("warnings", "")).splitlines(),
+    }
 
 
 def _nested_facts(fit: Fit) -> dict[str, Any]:
@@ -279,7 +306,8 @@ def exactness_rows(fit: Fit) -> list[dict[str, Any]]:
 
 def warnings_of(run: Mapping[str, Any], exactness: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return sentences that the top of a fit's section must say aloud."""
-    found = [
+    found = list(run.get("warnings", []))
+    found += [
         f"{row['name']} error of the likelihood: {row['value']} {row['where']}, larger than"
         f" {row['limit']}. Treat the evidence and the widths of the posterior with care;"
         f" {_REMEDIES[row['name']]} makes it smaller."

@@ -18,14 +18,26 @@ def summary_text(name: str, posterior: xr.DataTree) -> str:
     name : name of the fit
     posterior : content of its posterior.nc
     """
-    evidence = round_to_error(
-        float(posterior.attrs["logz"]), float(posterior.attrs["logzerr"])
-    ).text()
     quantities = quantities_of(posterior)
     simulated = any(q.truth is not None for q in quantities)
     header = ["", "unit", "median, 68 %", "95 %", *(["truth", "within"] if simulated else [])]
     rows = [header, *(_cells(q, simulated) for q in quantities)]
-    return "\n".join([f"{name}: ln Z = {evidence}{_second_evidence(posterior)}", *_aligned(rows)])
+    return "\n".join([*_first_lines(name, posterior), *_aligned(rows)])
+
+
+def _first_lines(name: str, posterior: xr.DataTree) -> list[str]:
+    """Evidence; of chains how well they agree, and what is bad."""
+    attributes = posterior.attrs
+    if "logz" not in attributes:
+        bad = str(attributes.get("warnings", "")).splitlines()
+        return [
+            *(f"{name}: warning: {sentence}" for sentence in bad),
+            f"{name}: {int(attributes['n_chains'])} chains, r-hat at most"
+            f" {float(attributes['rhat_max']):.3f}, {int(attributes['divergences'])} divergences;"
+            " NUTS gives no evidence",
+        ]
+    evidence = round_to_error(float(attributes["logz"]), float(attributes["logzerr"])).text()
+    return [f"{name}: ln Z = {evidence}{_second_evidence(posterior)}"]
 
 
 def _second_evidence(posterior: xr.DataTree) -> str:

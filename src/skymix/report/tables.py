@@ -50,13 +50,16 @@ def evidence_table(fit: Fit) -> Table:
         "live_points": ("n_live", "", "Number of live points"),
         "iterations": ("n_iterations", "", "Number of iterations"),
         "weighted_draws": ("n_draws", "", "Number of weighted draws"),
+        "chains": ("n_chains", "", "Number of chains"),
+        "rhat": ("rhat_max", "", "Largest r-hat of any variable"),
+        "divergences": ("divergences", "", "Number of trajectories that diverged"),
         "likelihood_calls": ("n_calls", "", "Number of likelihood evaluations"),
         "wall_time": ("seconds", "s", "Wall time of the sampling"),
         "check_log_evidence": ("laplace_logz", "", "Evidence by importance sampling"),
         "check_log_evidence_error": ("laplace_logzerr", "", "Its statistical error"),
     }
     columns = {name: column for name, column in columns.items() if column[0] in attributes}
-    table = Table(meta={"description": f"Evidence of the fit {fit.name}"})
+    table = Table(meta={"description": f"Evidence and run of the fit {fit.name}"})
     for name, (key, unit, description) in columns.items():
         value = np.asarray(attributes[key]).item()
         table[name] = Column([value], unit=unit or None, description=description)
@@ -138,7 +141,7 @@ def comparison_table(fits: Sequence[Fit], quantities: Sequence[Sequence[Quantity
     table = Table(meta={"description": "Parameters of the fits; intervals have equal tails."})
     table["fit"] = Column([fit.name for fit in fits], description="Name of the fit")
     for name, key in (("log_evidence", "logz"), ("log_evidence_error", "logzerr")):
-        values = [float(fit.posterior.attrs[key]) for fit in fits]
+        values = [float(fit.posterior.attrs.get(key, np.nan)) for fit in fits]
         table[name] = Column(values, description="Natural logarithm of the evidence, or its error")
     for q in dict.fromkeys(q.name for row in quantities for q in row):
         found = [next((x for x in row if x.name == q), None) for row in quantities]

@@ -1,12 +1,15 @@
 """Samplers and what they make."""
 
+from skymix.sampling.chains import chains_tree
 from skymix.sampling.check import check_evidence
 from skymix.sampling.checkpoint import Checkpoint
 from skymix.sampling.executor import Executor, SerialExecutor, Timing
 from skymix.sampling.laplace import LaplaceRun, sample_laplace
 from skymix.sampling.merge import merge_runs
+from skymix.sampling.mixture_op import model_from_mixture
 from skymix.sampling.mpi import run_on_ranks
 from skymix.sampling.nested import NestedRun, sample_nested
+from skymix.sampling.nuts import ChainRun, sample_nuts
 from skymix.sampling.posterior import posterior_tree
 from skymix.sampling.problem import Problem
 from skymix.sampling.progress import Progress
@@ -16,6 +19,7 @@ from skymix.sampling.session import Session
 from skymix.sampling.stop import StopRequest, deadline
 
 __all__ = [
+    "ChainRun",
     "Checkpoint",
     "Executor",
     "LaplaceRun",
@@ -28,12 +32,15 @@ __all__ = [
     "StopRequest",
     "Timing",
     "WeightedRun",
+    "chains_tree",
     "check_evidence",
     "deadline",
     "merge_runs",
+    "model_from_mixture",
     "posterior_tree",
     "problem_from_pymc",
     "run_on_ranks",
     "sample_laplace",
     "sample_nested",
+    "sample_nuts",
 ]

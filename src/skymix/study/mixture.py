@@ -168,11 +168,31 @@ class LaplaceSampler(Section):
     )
 
 
+class NutsSampler(Section):
+    """The No-U-Turn sampler, through PyMC; it gives no evidence."""
+
+    kind: Literal["nuts"] = Field(description="Kind of sampler.")
+    chains: PositiveInt = Field(default=4, ge=2, description="Number of chains.")
+    tune: PositiveInt = Field(default=1000, description="Steps of tuning, of each chain.")
+    draws: PositiveInt = Field(default=1000, ge=100, description="Draws of each chain.")
+    target_accept: PositiveNumber = Field(
+        default=Default(0.9), lt=1.0, description="Mean acceptance that the step size is tuned to."
+    )
+    backend: Literal["pymc", "nutpie"] = Field(
+        default="pymc", description="Package that runs the chains."
+    )
+    seed: NonNegativeInt | None = Field(
+        default=None, description="Seed of the sampler; derived from the study's if absent."
+    )
+
+
 def _sampler_kind(value: Any) -> Any:
     return value.get("kind", "nested") if isinstance(value, dict) else getattr(value, "kind", None)
 
 
 Sampler = Annotated[
-    Annotated[NestedSampler, Tag("nested")] | Annotated[LaplaceSampler, Tag("laplace")],
+    Annotated[NestedSampler, Tag("nested")]
+    | Annotated[LaplaceSampler, Tag("laplace")]
+    | Annotated[NutsSampler, Tag("nuts")],
     Discriminator(_sampler_kind),
 ]

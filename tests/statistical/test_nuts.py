@@ -1,0 +1,58 @@
+"""NUTS against nested sampling on the same problem, and what bad chains say."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from skymix.errors import SkymixError
+from skymix.mixture import LeafTable, ParameterAxis, TabulatedMixture, Tree
+from skymix.mixture.priors import LogUniform
+from skymix.sampling import model_from_mixture, sample_nested, sample_nuts
+from skymix.sampling.pymc_import import import_pymc
+
+
+@pytest.fixture(scope="module")
+def mixture():
+    rng = np.random.default_rng(3)
+    x = np.concatenate([rng.normal(0, 1, 300), rng.uniform(-10, 10, 700)])
+    widths = np.geomspace(0.3, 4, 12)
+    line = LeafTable(
+        "line", stats.norm(0, widths[:, None]).pdf(x), (ParameterAxis("s", widths, "log"),)
+    )
+    flat = LeafTable("flat", np.full((1, x.size), 0.05))
+    tree = Tree.from_mapping({"children": {"line": None, "flat": None}})
+    return TabulatedMixture(tree, [line, flat], np.ones(x.size), {"s": LogUniform(0.3, 4)})
+
+
+@pytest.mark.parametrize("backend", ["pymc", "nutpie"])
+def test_tabulated_mixture_agrees_with_nested_sampling(mixture, backend):
+    nested = sample_nested(mixture, 400, 0.1, "single", "unif", 1)
+    weight = np.exp(nested.log_weight)
+    mean = weight @ nested.samples
+    sd = np.sqrt(weight @ (nested.samples - mean) ** 2)
+    run = sample_nuts(model_from_mixture(mixture), 2, 500, 1000, 0.9, backend, 1, mixture.names)
+    assert tuple(run.variables) == mixture.names
+    draws = np.stack([run.variables[name].ravel() for name in mixture.names], axis=-1)
+    error = sd * np.sqrt(1 / nested.effective_size + 1 / min(run.ess_bulk.values()))
+    assert np.all(np.abs(draws.mean(axis=0) - mean) < 4 * error)
+    assert draws.std(axis=0) == pytest.approx(sd, rel=0.15)
+    assert run.divergences == 0
+
+
+def test_chains_in_two_modes_say_so():
+    pm = import_pymc()
+    with pm.Model() as model:
+        x = pm.Uniform("x", -20, 20)
+        pm.Potential("modes", pm.math.logaddexp(-50 * (x - 10) ** 2, -50 * (x + 10) ** 2))
+    run = sample_nuts(model, 4, 200, 200, 0.8, "pymc", 0)
+    text = " ".join(run.warnings)
+    assert "chains do not agree on x" in text
+    assert "effective sample size of x" in text
+
+
+def test_discrete_variables_are_refused():
+    pm = import_pymc()
+    with pm.Model() as model:
+        pm.Poisson("k", 3)
+    with pytest.raises(SkymixError, match=r"k are discrete.*pm.Mixture"):
+        sample_nuts(model, 2, 100, 100, 0.8, "pymc", 0)
