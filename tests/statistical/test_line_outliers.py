@@ -7,13 +7,15 @@ from tests import line_outliers
 from skymix.sampling import problem_from_pymc, sample_nested, sample_nuts
 from skymix.sampling.pymc_import import import_pymc
 
+pytestmark = pytest.mark.slow
+
 pm = import_pymc()
 
 
 @pytest.fixture(scope="module")
 def nested():
     model = line_outliers.model(pm, *line_outliers.data())
-    return sample_nested(problem_from_pymc(model), 800, 0.05, "multi", "unif", 1)
+    return sample_nested(problem_from_pymc(model), 500, 0.05, "multi", "unif", 1)
 
 
 def moments(run):

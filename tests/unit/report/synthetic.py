@@ -279,6 +279,25 @@ def weighted(fit: Fit) -> Fit:
     return replace(fit, posterior=tree, diagnostics=replace(fit.diagnostics, **none))
 
 
+def chains(fit: Fit, warnings: str = "") -> Fit:
+    """The same fit as if NUTS had made it."""
+    bare = weighted(fit)
+    groups = {
+        name: group.to_dataset()
+        for name, group in bare.posterior.children.items()
+        if name != "weighted"
+    }
+    columns = {name: ("parameter", [1.0]) for name in ("rhat", "ess_bulk", "ess_tail")}
+    tree = xr.DataTree.from_dict(groups | {"convergence": xr.Dataset(columns)})
+    tree.attrs = {
+        "sampler": "nuts", "n_chains": 4, "n_calls": 30_123, "divergences": 0, "rhat_max": 1.0031,
+        "effective_size": 2345.6, "effective_size_tail": 1987.1, "seconds": 83.4, "seed": 77,
+    }  # fmt: skip
+    if warnings:
+        tree.attrs["warnings"] = warnings
+    return replace(bare, posterior=tree)
+
+
 def _correlation() -> np.ndarray:
     matrix = np.eye(6)
     for i, j, rho in ((0, 1, -0.4), (1, 2, 0.5), (1, 3, -0.6), (3, 5, 0.5), (4, 2, 0.3)):

@@ -298,6 +298,23 @@ def test_page_of_importance_sampling(tmp_path):
     assert "live_points" not in table.colnames
 
 
+@pytest.mark.parametrize("warnings", ["", "Chains differ.\nDraw longer."])
+@pytest.mark.usefixtures("undrawn")
+def test_page_of_chains_has_no_evidence_and_says_what_is_bad(tmp_path, warnings):
+    fit = synthetic.chains(synthetic.fit("gc"), warnings)
+    report = ReportInput(synthetic.study(sampler={"kind": "nuts"}), (fit,), {})
+    page = make_report(report, tmp_path).read_text(encoding="utf-8")
+    Page(page)
+    assert "NUTS (pymc), 4 chains of 1000 tuning steps and 1000 draws" in page
+    assert "<dt>Largest r-hat</dt><dd>1.003" in page
+    assert "Log evidence" not in page
+    assert "smallest effective sample size 2346 (in the tails 1987)" in page
+    assert page.count('class="warning"') == len(warnings.splitlines())
+    table = QTable.read(tmp_path / "gc/tables/evidence.ecsv")
+    assert table["rhat"].tolist() == [1.0031]
+    assert "log_evidence" not in table.colnames
+
+
 @pytest.mark.parametrize(
     ("checked", "shown", "warned"),
     [

@@ -33,3 +33,10 @@ def test_summary_shows_the_second_evidence():
 def test_summary_of_recorded_events_has_no_truth():
     text = summary_text("gc", synthetic.fit("gc", simulated=False).posterior)
     assert "truth" not in text
+
+
+def test_summary_of_chains_starts_with_what_is_bad():
+    posterior = synthetic.chains(synthetic.fit("gc"), "Chains differ.").posterior
+    first, second, *_ = summary_text("gc", posterior).splitlines()
+    assert first == "gc: warning: Chains differ."
+    assert second == "gc: 4 chains, r-hat at most 1.003, 0 divergences; NUTS gives no evidence"
