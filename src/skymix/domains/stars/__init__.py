@@ -1,0 +1,1 @@
+"""Stars: catalogues with errors, and mixtures of continuous densities."""
