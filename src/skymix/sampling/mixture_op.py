@@ -43,10 +43,7 @@ def model_from_mixture(mixture: TabulatedMixture) -> Any:
         columns += [_parameter(pm, name, prior) for name, prior in mixture.priors.items()]
         theta = pm.math.stack(columns)
 
-        def gradient(at: FloatArray) -> tuple[FloatArray, FloatArray]:
-            return log_likelihood_gradient(mixture, at)
-
-        pm.Potential("log_likelihood", log_likelihood_op(gradient)(theta)[0])
+        pm.Potential("log_likelihood", log_likelihood_op(mixture.log_likelihood_gradient)(theta)[0])
     return model
 
 
@@ -121,43 +118,3 @@ def log_likelihood_op(gradient: Gradient) -> Any:
     gradient : from parameters (n, ndim) to log likelihoods (n,) and their gradients (n, ndim)
     """
     return _op_class()(gradient)
-
-
-def log_likelihood_gradient(
-    mixture: TabulatedMixture, theta: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Log likelihood, (n,), and its gradient, (n, ndim), at parameters (n, ndim)."""
-    rows, coefficients = mixture._terms(theta)
-    value, by_term = mixture._table.log_sum_gradient(rows, coefficients)
-    weights, n = mixture.weights(theta), mixture.tree.ndim
-    gradient = np.zeros_like(theta)
-    by_weight = np.empty_like(weights)
-    start = 0
-    for k, (leaf, (_, shares)) in enumerate(
-        zip(mixture.leaves, mixture.leaf_rows(theta), strict=True)
-    ):
-        mine = by_term[:, start : start + shares.shape[1]]
-        start += shares.shape[1]
-        by_weight[:, k] = (mine * shares).sum(axis=1)
-        located = [axis.locate(theta[:, mixture.names.index(axis.name)]) for axis in leaf.axes]
-        for a, axis in enumerate(leaf.axes):
-            slope = np.ones_like(mine)
-            for b, (_, upper) in enumerate(located):
-                high = (np.arange(mine.shape[1]) >> b & 1).astype(bool)
-                # Of the axis itself the derivative of 1 - u and u, of the others the factor.
-                low_factor = -np.ones_like(upper) if a == b else 1 - upper
-                high_factor = np.ones_like(upper) if a == b else upper
-                slope *= np.where(high, high_factor[:, None], low_factor[:, None])
-            column = mixture.names.index(axis.name)
-            node = located[a][0]
-            width = axis.positions[node + 1] - axis.positions[node]
-            scale = theta[:, column] if axis.spacing == "log" else 1.0
-            gradient[:, column] += weights[:, k] * (mine * slope).sum(axis=1) / (width * scale)
-    for j in range(n):
-        # A weight is linear in each fraction, so that a finite step is exact.
-        step = np.maximum(theta[:, j] / 2, 1e-9)
-        there = theta[:, :n].copy()
-        there[:, j] -= step
-        slope = (weights - mixture.tree.weights(there)) / step[:, None]
-        gradient[:, j] += (by_weight * slope).sum(axis=1)
-    return value, gradient
