@@ -29,6 +29,7 @@ $(VENV)/.locked: $(LOCK)
 
 $(VENV)/.ready: $(VENV)/.locked pyproject.toml $(KERNEL)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@find src -name '*.nb[ci]' -delete # compiled against the kernel as it was
 	@$(VENV)/bin/skymix warm-up
 	@touch $@
 

@@ -34,13 +34,13 @@ def brute_force_counts(
     total = np.zeros((len(spectrum), exposure.data.energy.size))
     for i, lat in enumerate(true.lat):
         for j, lon in enumerate(true.lon):
-            offset = float(exposure.offset(np.float64(lon), np.float64(lat)))
+            offset = float(exposure.offset(np.array([lon]), np.array([lat]))[0])
             share = np.array([np.interp(offset, offsets, node) for node in np.eye(offsets.size)])
             psf = np.einsum("k,kre->re", share, table.values)
             seen = _mean(psf, exposure, (i, j), pixel) * content[i, j]
             response = np.einsum("k,rke->re", share, dispersion)
             total += spectrum @ (response * seen).T
-    return total * exposure.data.sky.solid_angle[pixel]
+    return np.asarray(total * exposure.data.sky.solid_angle[pixel])
 
 
 def _mean(
