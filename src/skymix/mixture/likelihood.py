@@ -9,6 +9,7 @@ integral over the data space of one is the part of the component's events expect
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -82,6 +83,11 @@ class TabulatedMixture:
         """Log prior density, (n,)."""
         n = self.tree.ndim
         return self.tree.log_prior(theta[:, :n]) + self._scanned.log_density(theta[:, n:])
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # What is packed holds addresses of the process that packed it.
+        self.__dict__.update(state)
+        self._packed = self._table.packed(self.tree)
 
     def log_likelihood(self, theta: FloatArray) -> FloatArray:
         """Log likelihood, (n,), of parameters (n, ndim)."""
