@@ -27,9 +27,15 @@ include: "workflow/rules/likelihood.smk"
 include: "workflow/rules/posterior.smk"
 include: "workflow/rules/diagnostics.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/calibration.smk"
 
 
 rule all:
     default_target: True
     input:
         f"results/{STUDY.name}/report/index.html",
+
+
+rule calibration:
+    input:
+        expand("results/{study}/calibration/{fit}.h5", study=STUDY.name, fit=FITS),

@@ -288,6 +288,40 @@ def predict_posterior(
     )
 
 
+@cli.command()
+@_STUDY
+@click.argument("fit")
+@_path("--likelihood", help="Likelihood tables of the fit.")
+@_path("--responses", help="Folder of the response tables.")
+@click.option("--first", type=click.IntRange(0), required=True, help="Number of the first survey.")
+@click.option("--count", type=click.IntRange(1), required=True, help="Number of surveys.")
+@_OUTPUT
+def calibrate(
+    study: Path, fit: str, likelihood: Path, responses: Path, first: int, count: int, output: Path
+) -> None:
+    """Simulate surveys from the prior and fit them again."""
+    from skymix import calibrate as calibration
+    from skymix import pipeline
+
+    loaded = pipeline.load(study, fits=[fit])
+    numbers = range(first, first + count)
+    calibration.calibrate(loaded, fit, likelihood, responses, numbers, output)
+
+
+@cli.command("gather-calibration")
+@_STUDY
+@click.argument("fit")
+@click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_OUTPUT
+def gather_calibration(study: Path, fit: str, parts: tuple[Path, ...], output: Path) -> None:
+    """Test whether the ranks of all true parameters are uniform."""
+    from skymix import calibrate as calibration
+    from skymix import pipeline
+
+    loaded = pipeline.load(study, fits=[fit])
+    click.echo(calibration.gather_calibration(loaded, fit, parts, output))
+
+
 @cli.command("make-report")
 @_STUDY
 @_path("-o", "--output", help="Folder to write the report to.")

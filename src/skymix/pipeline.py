@@ -413,15 +413,21 @@ def _draws(
 ) -> "WeightedRun | ChainRun":
     """Draws of a sampler that is done in one go."""
     from skymix.mixture import TabulatedMixture
-    from skymix.sampling import model_from_mixture, sample_laplace, sample_nuts
+    from skymix.sampling import (
+        model_from_mixture,
+        sample_conditional,
+        sample_laplace,
+        sample_nuts,
+    )
 
+    if isinstance(settings, LaplaceSampler):
+        if isinstance(mixture, TabulatedMixture):
+            return sample_laplace(mixture, settings.draws, seed, progress)
+        return sample_conditional(mixture, {}, settings.draws, seed)[0]
     if not isinstance(mixture, TabulatedMixture):
         raise StudyError(
-            f"sampler: '{settings.kind}' is for the likelihood 'fractions'; use the sampler"
-            " 'nested'"
+            "sampler: 'nuts' is for the likelihood 'fractions'; use the sampler 'nested'"
         )
-    if isinstance(settings, LaplaceSampler):
-        return sample_laplace(mixture, settings.draws, seed, progress)
     return sample_nuts(
         model_from_mixture(mixture),
         settings.chains,

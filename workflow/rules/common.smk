@@ -31,6 +31,7 @@ SKYMIX = str(FOLDER / "skymix")
 shell.prefix(f"export PATH={shlex.quote(str(FOLDER))}:$PATH; ")
 
 FITS = STUDY.fitted()
+PARTS = STUDY.calibration.jobs()
 # A bundle is one job; every other observation has jobs of its own.
 BUNDLE_OF = {name: bundle for bundle, names in BUNDLES.items() for name in names}
 ALONE = [name for name in STUDY.observations if name not in BUNDLE_OF]

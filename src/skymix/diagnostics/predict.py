@@ -15,6 +15,7 @@ from skymix.store.diagnostics import Diagnostics
 from skymix.store.events import Events
 from skymix.store.likelihood import LikelihoodTables
 from skymix.store.marginals import Marginals
+from skymix.store.tables import counts_in
 
 Mixture = TabulatedMixture | RateMixture
 
@@ -161,7 +162,7 @@ class _Prediction:
     def add(self, tables: LikelihoodTables, number: int, marginals: Sequence[Marginals]) -> None:
         """Add the observation with this number in the tables."""
         by_name = {m.component: m for m in marginals}
-        counts = self._counts(tables, number)
+        counts = counts_in(tables, self.mixture, self.theta, number)
         self.counts.append(counts)
         for k, (leaf, (rows, weights)) in enumerate(self._leaf_rows):
             marginal = by_name[leaf.name]
@@ -170,21 +171,6 @@ class _Prediction:
             by_row = np.zeros(marginal.counts_map.shape[0])
             np.add.at(by_row, rows, weights * here / len(self.theta))
             self.maps[k] += np.einsum("r,rij->ij", by_row, marginal.counts_map)
-
-    def _counts(self, tables: LikelihoodTables, number: int) -> FloatArray:
-        """Counts of the leaves in one observation, (ndraw, nleaf)."""
-        total = tables.expected_counts.sum(axis=0)
-        share = tables.expected_counts[number] / np.where(total > 0, total, 1.0)
-        rates, factors = self._rates
-        counts = rates * factors[:, tables.dataset[number] if factors.shape[1] > 1 else 0]
-        starts = np.cumsum([0, *tables.leaf_rows])
-        for k, (_, (rows, weights)) in enumerate(self._leaf_rows):
-            counts[:, k] *= interpolated(share[starts[k] : starts[k + 1]], rows, weights)
-        return np.asarray(counts)
-
-    @cached_property
-    def _rates(self) -> tuple[FloatArray, FloatArray]:
-        return self.mixture.rates(self.theta), self.mixture.factors(self.theta)
 
     @cached_property
     def _leaf_rows(self) -> list[tuple[LeafTable, tuple[IntArray, FloatArray]]]:

@@ -3,6 +3,7 @@
 from skymix.sampling.chains import chains_tree
 from skymix.sampling.check import check_evidence
 from skymix.sampling.checkpoint import Checkpoint
+from skymix.sampling.conditional import sample_conditional
 from skymix.sampling.executor import Executor, SerialExecutor, Timing
 from skymix.sampling.laplace import LaplaceRun, sample_laplace
 from skymix.sampling.merge import merge_runs
@@ -40,6 +41,7 @@ __all__ = [
     "posterior_tree",
     "problem_from_pymc",
     "run_on_ranks",
+    "sample_conditional",
     "sample_laplace",
     "sample_nested",
     "sample_nuts",

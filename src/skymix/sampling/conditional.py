@@ -146,7 +146,8 @@ class _Target:
     def parameters(self, x: FloatArray) -> FloatArray:
         """All parameters, (n, ndim), from x, (n, nfree)."""
         u = np.full((x.shape[0], len(self._problem.names)), 0.5)
-        u[:, self._free] = special.ndtr(x)
+        # Inside the cube: an unbounded prior is infinite at its faces.
+        u[:, self._free] = np.clip(special.ndtr(x), np.finfo(float).tiny, 1 - 2**-53)
         theta = self._problem.prior_transform(u)
         for column, value in self._values:
             theta[:, column] = value

@@ -20,6 +20,7 @@ from skymix.mixture import (
     Tree,
     prior_from_mapping,
 )
+from skymix.mixture.densities import interpolated
 from skymix.store.likelihood import LikelihoodTables
 
 
@@ -85,6 +86,26 @@ def leaf_tables(tables: LikelihoodTables) -> list[LeafTable]:
         leaves.append(LeafTable(name, tables.density[row : row + int(rows)], axes))
         row, p = row + int(rows), p + int(count)
     return leaves
+
+
+def counts_in(
+    tables: LikelihoodTables,
+    mixture: TabulatedMixture | RateMixture,
+    theta: FloatArray,
+    number: int,
+) -> FloatArray:
+    """Expected counts of the leaves in one observation, (n, nleaf), at parameters (n, ndim).
+
+    `number` is that of the observation in the tables.
+    """
+    total = tables.expected_counts.sum(axis=0)
+    share = tables.expected_counts[number] / np.where(total > 0, total, 1.0)
+    rates, factors = mixture.rates(theta), mixture.factors(theta)
+    counts = rates * factors[:, tables.dataset[number] if factors.shape[1] > 1 else 0]
+    starts = np.cumsum([0, *tables.leaf_rows])
+    for k, (rows, weights) in enumerate(mixture.leaf_rows(theta)):
+        counts[:, k] *= interpolated(share[starts[k] : starts[k + 1]], rows, weights)
+    return np.asarray(counts)
 
 
 def units_of(tables: LikelihoodTables) -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
 
+from skymix.study.calibration import Calibration
 from skymix.study.channels import with_free_channels
 from skymix.study.components import AnyComponent
 from skymix.study.likelihood import (
@@ -18,7 +19,7 @@ from skymix.study.likelihood import (
     check_nuisances,
     word_or_groups,
 )
-from skymix.study.mixture import LaplaceSampler, Marginalisation, NestedSampler, Sampler, Split
+from skymix.study.mixture import Marginalisation, NestedSampler, Sampler, Split
 from skymix.study.observation import (
     Grids,
     Jobs,
@@ -79,6 +80,9 @@ class Study(Section):
         ),
     )
     sampler: Sampler = Field(default=NestedSampler(), description="The sampler.")
+    calibration: Calibration = Field(
+        default=Calibration(), description="Surveys simulated to check the posteriors."
+    )
     jobs: Jobs = Field(default=Jobs(), description="How much work a job of the workflow gets.")
 
     @model_validator(mode="before")
@@ -129,10 +133,6 @@ class Study(Section):
         likelihood = self.likelihood
         if not isinstance(likelihood, ExtendedLikelihood):
             return self
-        if isinstance(self.sampler, LaplaceSampler):
-            raise ValueError(
-                "sampler: 'laplace' is for the likelihood 'fractions'; use the sampler 'nested'"
-            )
         check_amplitudes(likelihood.amplitudes, self.tree)
         check_nuisances(likelihood.nuisances, self.tree.leaves(), list(self.observations))
         scanned = {parameter_name(c, f, s) for c, f, s in self.scans()}

@@ -10,6 +10,19 @@ from skymix.study.model import Study, component_scans, parameter_name
 from skymix.study.observation import PointLikeResponse, RecordedResponse
 from skymix.study.parameters import Scan
 
+# What the posterior of a simulated survey depends on.
+_CALIBRATED = (
+    "seed",
+    "region",
+    "grids",
+    "selection",
+    "observations",
+    "components",
+    "tree",
+    "marginalisation",
+    "likelihood",
+    "sampler",
+)
 _COMPUTING = {"precision", "threads"}  # how a likelihood is computed, not what it is
 
 
@@ -39,7 +52,8 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
 
     Parameters
     ----------
-    stage : "events", "response", "marginals", "likelihood", "posterior", "diagnostics", "report"
+    stage : "events", "response", "marginals", "likelihood", "posterior", "diagnostics",
+        "calibration", "report"
     names : observation, component as the stage needs them
     """
     if stage == "events":
@@ -63,6 +77,8 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
         return {**found, "precision": precision}
     if stage == "diagnostics":
         return _sections(study, "region", "grids")
+    if stage == "calibration":
+        return _sections(study, *_CALIBRATED)
     if stage == "report":
         return study.model_dump(mode="json")
     raise ValueError(f"'{stage}' is not a stage")
