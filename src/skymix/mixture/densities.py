@@ -9,7 +9,7 @@ from skymix.axes import FloatArray, IntArray
 from skymix.mixture.gradient import interpolation_slopes
 from skymix.mixture.kernel import TiledTable
 from skymix.mixture.parameters import Interpolation, ParameterAxis
-from skymix.mixture.points import log_likelihood, pack
+from skymix.mixture.points import pack
 from skymix.mixture.tree import Tree
 
 PRECISIONS = {"double": "float64", "single": "float32"}
@@ -125,18 +125,11 @@ class DensityTable:
         return np.asarray(total + self.data.constant)
 
     def packed(self, tree: Tree) -> tuple[IntArray, FloatArray]:
-        """What `log_sum_of_tree` needs; the first parameters are the tree's free fractions."""
+        """What `points.log_likelihood` needs; the first parameters are the tree's fractions."""
         at = self._interpolation
         integers = self._offsets, at.column, at.logarithmic, at.start, at.first_axis
-        return pack(tree.edges, integers, at.positions, self._tiles.record)
-
-    def log_sum_of_tree(self, theta: FloatArray, packed: tuple[IntArray, FloatArray]) -> FloatArray:
-        """`log_sum` whose factors are the weights of a tree, in one compiled call."""
-        value = np.empty(theta.shape[0])
-        if log_likelihood(np.ascontiguousarray(theta), *packed, self._threads, value):
-            raise MemoryError("the mixture sum found no memory, or no thread")
-        value += self.data.constant
-        return value
+        record, constant = self._tiles.record, self.data.constant
+        return pack(tree.edges, integers, at.positions, record, self._threads, constant)
 
     def log_sum_gradient(
         self, theta: FloatArray, factors: FloatArray

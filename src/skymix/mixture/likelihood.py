@@ -16,6 +16,7 @@ import numpy as np
 from skymix.axes import FloatArray, IntArray
 from skymix.mixture.densities import Data, DensityTable, LeafTable, scanned_names
 from skymix.mixture.gradient import by_fractions
+from skymix.mixture.points import log_likelihood
 from skymix.mixture.priors import Prior, Priors
 from skymix.mixture.tree import Tree
 
@@ -60,7 +61,7 @@ class TabulatedMixture:
         data = replace(data, dataset=None) if isinstance(data, Data) else Data(data)
         self.multiplicity = data.multiplicity
         self._table = DensityTable(self.leaves, data, self.names, precision, threads)
-        self._packed = self._table.packed(tree)
+        self._integers, self._floats = self._table.packed(tree)
 
     @property
     def ndim(self) -> int:
@@ -87,11 +88,14 @@ class TabulatedMixture:
     def __setstate__(self, state: dict[str, Any]) -> None:
         # What is packed holds addresses of the process that packed it.
         self.__dict__.update(state)
-        self._packed = self._table.packed(self.tree)
+        self._integers, self._floats = self._table.packed(self.tree)
 
     def log_likelihood(self, theta: FloatArray) -> FloatArray:
         """Log likelihood, (n,), of parameters (n, ndim)."""
-        return self._table.log_sum_of_tree(theta, self._packed)
+        value = np.empty(len(theta))
+        if log_likelihood(np.ascontiguousarray(theta), self._integers, self._floats, value):
+            raise MemoryError("the mixture sum found no memory, or no thread")
+        return value
 
     def log_likelihood_gradient(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Log likelihood, (n,), of parameters (n, ndim), and its derivative by them, (n, ndim).

@@ -99,6 +99,8 @@ def pack(
     interpolation: tuple[IntArray, ...],
     positions: FloatArray,
     record: IntArray,
+    threads: int,
+    constant: float,
 ) -> tuple[IntArray, FloatArray]:
     """What `log_likelihood` needs, in two arrays: each argument of a compiled call costs 50 ns.
 
@@ -108,29 +110,31 @@ def pack(
     interpolation : offset, column, logarithmic, start and first_axis, as `fill_terms` takes them
     positions : of the nodes
     record : of the table, for the kernel
+    threads : number of threads
+    constant : added to each log likelihood
     """
-    integers = [*edges[:3], *interpolation, record]
+    integers = [*edges[:3], *interpolation, record, np.array([threads])]
     sizes = [array.size for array in integers]
     whole = np.concatenate([np.cumsum([0, *sizes]) + len(sizes) + 1, *integers])
-    return whole.astype(np.int64), np.concatenate([edges[3], positions])
+    return whole.astype(np.int64), np.concatenate([[constant], edges[3], positions])
 
 
 @njit(cache=True, nogil=True)
-def log_likelihood(theta: Any, integers: Any, floats: Any, threads: int, value: Any) -> int:
+def log_likelihood(theta: Any, integers: Any, floats: Any, value: Any) -> int:
     """Log likelihood of each point of a `TabulatedMixture`; 0, or what went wrong."""
     at = integers
     parent, column, leaf = at[at[0] : at[1]], at[at[1] : at[2]], at[at[2] : at[3]]
     offset, axis = at[at[3] : at[4]], at[at[4] : at[5]]
     logarithmic, start = at[at[5] : at[6]], at[at[6] : at[7]]
-    first_axis, record = at[at[7] : at[8]], at[at[8] : at[9]]
+    first_axis, record, threads = at[at[7] : at[8]], at[at[8] : at[9]], at[at[9]]
     npoint = theta.shape[0]
     nterm = 0
     for k in range(offset.size):
         nterm += 1 << (first_axis[k + 1] - first_axis[k])
     weights = np.empty((npoint, offset.size))
-    leaf_weights(theta, parent, column, leaf, floats[: parent.size], weights)
+    leaf_weights(theta, parent, column, leaf, floats[1 : parent.size + 1], weights)
     rows, coefficients = np.empty((npoint, nterm), np.int64), np.empty((npoint, nterm))
-    positions = floats[parent.size :]
+    positions = floats[parent.size + 1 :]
     fill_terms(
         theta,
         weights,
@@ -143,7 +147,7 @@ def log_likelihood(theta: Any, integers: Any, floats: Any, threads: int, value: 
         rows,
         coefficients,
     )
-    return LOG_SUM(  # type: ignore[no-any-return]
+    failed: int = LOG_SUM(
         record.ctypes.data,
         rows.ctypes.data,
         coefficients.ctypes.data,
@@ -155,3 +159,6 @@ def log_likelihood(theta: Any, integers: Any, floats: Any, threads: int, value: 
         value.ctypes.data,
         np.uintp(0),
     )
+    for i in range(npoint):
+        value[i] += floats[0]
+    return failed
