@@ -89,11 +89,6 @@ MISTAKES = [
     (nuisance(per="run"), {}, "level.per: must be 'shared' or 'observation' (got 'run')"),
     (nuisance(prior=FIXED), {}, "level.prior: 'fixed' is not a known kind; allowed: 'uniform'"),
     (nuisance(prior={"kind": "log_normal"}), {}, "level.prior.dex: this key is missing"),
-    (
-        {"amplitudes": AMPLITUDES},
-        {"sampler": {"kind": "laplace"}},
-        "sampler: 'laplace' is for the likelihood 'fractions'; use the sampler 'nested'",
-    ),
 ]
 
 

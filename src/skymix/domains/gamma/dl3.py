@@ -36,6 +36,8 @@ def locate(path: Path, data: Path) -> Path:
     DataError
         If there is no such file.
     """
+    if path.is_relative_to(data):
+        path = path.relative_to(data)
     found = path if path.is_absolute() else data / path
     if not path.is_absolute() and not data.is_dir():
         raise DataError(
