@@ -406,7 +406,7 @@ def _stop_by_signal() -> list[int]:
         signal.setitimer(signal.ITIMER_REAL, 1, 1)
         sys.exit(128 + number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         # What nohup or a shell's & has set to be ignored stays so.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
