@@ -180,7 +180,7 @@ def join_marginals(
     from skymix import pipeline
 
     loaded = pipeline.load(study, [observation], [component])
-    pipeline.join_marginals(loaded, component, chunks, output)
+    pipeline.join_marginals(loaded, observation, component, chunks, output)
 
 
 @cli.command("marginalise-bundle")

@@ -86,7 +86,7 @@ def _marginals(study: Study, name: str, component: str, events: Path, response: 
     return _Product(
         path,
         Marginals,
-        stage_settings(study, "marginals", component=component),
+        stage_settings(study, "marginals", observation=name, component=component),
         [events, response, *component_tables(study, component)],
         lambda: pipeline.marginalise_nuisance(study, name, component, events, response, path),
     )

@@ -31,7 +31,7 @@ from skymix.study.files import component_tables, event_files
 from skymix.study.load import data_folder
 from skymix.study.mixture import LaplaceSampler, NestedSampler, NutsSampler
 from skymix.study.model import parameter_name
-from skymix.study.observation import OnOffEvents, SimulatedEvents
+from skymix.study.observation import Grids, OnOffEvents, SimulatedEvents
 from skymix.study.parameters import Scan
 from skymix.study.rates import rate_settings
 from skymix.study.stages import response_key, results_folder, stage_settings, stream_seed
@@ -72,10 +72,11 @@ def read_events(study: Study, observation: str, output: Path) -> Events:
     frame, folder = RegionFrame(study.region.centre), data_folder(study)
     paths = [locate(path, folder) for path in event_files(study, observation)]
     if isinstance(settings, OnOffEvents):
-        grid = data_grid(study.grids, study.region)
+        grid = data_grid(study.grids_of(observation), study.region)
         events = read_on_off(paths, observation, settings, frame, grid)
     else:
-        events = read(paths[0], observation, frame, study.grids, study.region, study.selection)
+        grids = study.grids_of(observation)
+        events = read(paths[0], observation, frame, grids, study.region, study.selection)
     provenance = Provenance(
         stage_settings(study, "events", observation=observation), _inputs(*paths)
     )
@@ -143,7 +144,7 @@ def marginalise_nuisance(
         _response(study, observation, response),
         data_folder(study),
     )
-    settings = stage_settings(study, "marginals", component=component)
+    settings = stage_settings(study, "marginals", observation=observation, component=component)
     if chunk:
         settings["chunk"] = list(chunk)
     if not part.size:
@@ -153,11 +154,13 @@ def marginalise_nuisance(
     return marginals
 
 
-def join_marginals(study: Study, component: str, chunks: Sequence[Path], output: Path) -> None:
+def join_marginals(
+    study: Study, observation: str, component: str, chunks: Sequence[Path], output: Path
+) -> None:
     """Join the marginals of all chunks of an observation and write them as those of the whole."""
     from skymix.store.join import join_marginals as join
 
-    settings = stage_settings(study, "marginals", component=component)
+    settings = stage_settings(study, "marginals", observation=observation, component=component)
     inputs: dict[str, str] = {}
     numbers = []
     for path in chunks:
@@ -221,21 +224,24 @@ def _observed(
     path = events / f"{name}.h5"
     paths = {leaf: marginals / name / f"{leaf}.h5" for leaf in study.tree.leaves()}
     for leaf, made in paths.items():
-        require_settings(made, stage_settings(study, "marginals", component=leaf))
+        settings = stage_settings(study, "marginals", observation=name, component=leaf)
+        require_settings(made, settings)
     require_source(path, *paths.values())
     binned = study.marginalisation.events == "binned"
 
     def read() -> ObservedData:
-        data = data_of(_events(study, name, path), data_grid(study.grids, study.region), binned)
+        grid = data_grid(study.grids_of(name), study.region)
+        data = data_of(_events(study, name, path), grid, binned)
         return ObservedData(data.event_datum, data.multiplicity, data.cell if binned else None)
 
-    alike = None
+    scaled = study.energy_scale(name)
+    scale, alike = scaled[0] if scaled else "", None
     if binned:
         root = read_provenance(path)
         pointing = float(root["pointing_lon"]), float(root["pointing_lat"])
         factors = [f["name"] for f in rates.get("nuisances", ()) if name in f["observations"]]
-        alike = (response_key(study, name), pointing, factors)
-    return Observed(name, path, tuple(paths.values()), read, alike)
+        alike = (response_key(study, name), pointing, factors, study.grids_of(name), scale)
+    return Observed(name, path, tuple(paths.values()), read, alike, scale)
 
 
 def _modelled(study: Study, names: Sequence[str]) -> list[list[bool]]:
@@ -251,11 +257,13 @@ def _modelled(study: Study, names: Sequence[str]) -> list[list[bool]]:
 
 
 def parameter_priors(study: Study) -> dict[str, dict[str, Any]]:
-    """Prior of each scanned parameter, by name."""
-    return {
+    """Prior of each scanned parameter and of each energy scale, by name."""
+    priors = {
         parameter_name(component, field, scan): _prior(scan)
         for component, field, scan in study.scans()
     }
+    scales = filter(None, map(study.energy_scale, study.observations))
+    return priors | {name: _prior(scan) for name, scan in scales}
 
 
 def _prior(scan: "Scan[float]") -> dict[str, Any]:
@@ -520,7 +528,7 @@ def predict_posterior(
     likelihood, posterior : products of the fit
     output : file to write
     """
-    from skymix.diagnostics import Observed
+    from skymix.diagnostics import Observed, Space
     from skymix.diagnostics import predict_posterior as predict
     from skymix.domains.gamma.grids import data_grid
     from skymix.store.tables import mixture_of
@@ -535,6 +543,7 @@ def predict_posterior(
     ]
     for event_file, of_leaves in files:
         require_inputs(likelihood, event_file, *of_leaves.values())
+    spaces = list(dict.fromkeys(_data_space(study, name) for name in tables.observations))
     diagnostics = predict(
         mixture_of(tables),
         tables,
@@ -543,16 +552,23 @@ def predict_posterior(
             Observed(
                 _events(study, name, event_file),
                 [_marginals(path, name, leaf) for leaf, path in of_leaves.items()],
+                spaces.index(_data_space(study, name)),
             )
             for name, (event_file, of_leaves) in zip(tables.observations, files, strict=True)
         ),
-        data_grid(study.grids, study.region),
+        [Space(data_grid(grids, study.region), mapped) for grids, mapped in spaces],
     )
     read = [path for event_file, of_leaves in files for path in (event_file, *of_leaves.values())]
     provenance = Provenance(
         stage_settings(study, "diagnostics"), _inputs(likelihood, posterior, *read)
     )
     write_product(output, diagnostics, provenance)
+
+
+def _data_space(study: Study, observation: str) -> tuple[Grids, bool]:
+    """Grids of an observation, and whether it resolves directions."""
+    on_off = isinstance(study.observations[observation].events, OnOffEvents)
+    return study.grids_of(observation), not on_off
 
 
 def make_report(study: Study, output: Path) -> Path:

@@ -57,6 +57,12 @@ def settings(stage, **names):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def marginal_settings(wildcards):
+    """Checksum of the settings that shape the marginals of a component in an observation."""
+    names = {"observation": wildcards.observation, "component": wildcards.component}
+    return settings("marginals", **names)
+
+
 def growing(amount):
     """Resource that doubles at every attempt."""
     return lambda wildcards, attempt: amount * 2 ** (attempt - 1)

@@ -20,7 +20,7 @@ rule marginalise_nuisance:
     params:
         study="results/{study}/study.yaml",
         chunk="",
-        settings=lambda wildcards: settings("marginals", component=wildcards.component),
+        settings=marginal_settings,
     message:
         "Marginalising {wildcards.component} over {wildcards.observation}"
     shell:
@@ -45,7 +45,7 @@ use rule marginalise_nuisance as marginalise_chunk with:
     params:
         study="results/{study}/study.yaml",
         chunk="--chunk {chunk}/{total}",
-        settings=lambda wildcards: settings("marginals", component=wildcards.component),
+        settings=marginal_settings,
     message:
         "Marginalising {wildcards.component} over part {wildcards.chunk} of {wildcards.observation}"
 
@@ -69,7 +69,7 @@ rule join_marginals:
         runtime=growing(30),
     params:
         study="results/{study}/study.yaml",
-        settings=lambda wildcards: settings("marginals", component=wildcards.component),
+        settings=marginal_settings,
     message:
         "Joining the parts of {wildcards.component} over {wildcards.observation}"
     shell:

@@ -15,7 +15,8 @@ from skymix.store.diagnostics import Diagnostics
 from skymix.store.events import Events
 from skymix.store.likelihood import LikelihoodTables
 from skymix.store.marginals import Marginals
-from skymix.store.tables import counts_in
+from skymix.store.rows import RowAxes
+from skymix.store.tables import counts_in, leaf_axes
 
 Mixture = TabulatedMixture | RateMixture
 
@@ -30,10 +31,26 @@ class Observed:
     ----------
     events : its event list
     marginals : of every leaf
+    space : number of its data space
     """
 
     events: Events
     marginals: Sequence[Marginals]
+    space: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """Reconstructed space that some observations share.
+
+    Parameters
+    ----------
+    grid : energies and directions; the directions are those of all spaces
+    mapped : whether it resolves directions
+    """
+
+    grid: Grid
+    mapped: bool = True
 
 
 def predict_posterior(
@@ -41,7 +58,7 @@ def predict_posterior(
     tables: LikelihoodTables,
     posterior: xr.DataTree,
     observed: Iterable[Observed],
-    grid: Grid,
+    spaces: Sequence[Space],
 ) -> Diagnostics:
     """Membership of every event and predicted counts of every leaf.
 
@@ -50,20 +67,24 @@ def predict_posterior(
     mixture, tables : the likelihood and what it was made from
     posterior : as read from posterior.nc
     observed : the observations, in the order of the tables; read one at a time
-    grid : reconstructed energies and directions
+    spaces : data spaces of the observations
     """
     theta = _thinned_draws(posterior, mixture.names)
     membership, membership_sd = _membership(mixture, theta)
     datum = tables.event_datum
-    prediction = _Prediction.none(mixture, theta, grid)
-    counts, events = np.zeros(grid.shape), []
+    prediction = _Prediction.none(mixture, tables, theta, spaces)
+    counts = [np.zeros(space.grid.shape) for space in spaces]
+    events, number_of_space = [], []
     for number, item in enumerate(observed):
         events.append(item.events)
+        number_of_space.append(item.space)
+        grid = spaces[item.space].grid
         cell = grid.cell(item.events.energy, item.events.lon, item.events.lat)
-        counts += np.bincount(
-            cell, weights=item.events.multiplicity, minlength=counts.size
+        counts[item.space] += np.bincount(
+            cell, weights=item.events.multiplicity, minlength=counts[item.space].size
         ).reshape(grid.shape)
-        prediction.add(tables, number, item.marginals)
+        prediction.add(number, item)
+    sky = spaces[0].grid.sky
     ranks, n_live = insertion_ranks(posterior)
     of_each = ranks_of_runs(posterior)
     # Each run is judged alone; the worst of several is expected to be bad (Bonferroni).
@@ -79,11 +100,14 @@ def predict_posterior(
         event_energy=np.concatenate([e.energy for e in events]),
         event_lon=np.concatenate([e.lon for e in events]),
         event_lat=np.concatenate([e.lat for e in events]),
-        energy_edges=grid.energy.edges,
-        lon_edges=grid.sky.lon_edges,
-        lat_edges=grid.sky.lat_edges,
-        counts_map=counts.sum(axis=0),
-        counts_spectrum=counts.sum(axis=(1, 2)),
+        observation_space=np.array(number_of_space, dtype=np.int64),
+        space_cells=np.array([space.grid.energy.size for space in spaces]),
+        space_mapped=np.array([space.mapped for space in spaces], dtype=np.int64),
+        energy_edges=np.concatenate([space.grid.energy.edges for space in spaces]),
+        lon_edges=sky.lon_edges,
+        lat_edges=sky.lat_edges,
+        counts_map=_mapped(counts, spaces),
+        counts_spectrum=np.concatenate([c.sum(axis=(1, 2)) for c in counts]),
         predicted_map=prediction.maps,
         predicted_spectrum=prediction.spectra.mean(axis=0),
         predicted_spectrum_band=_band(prediction.spectra.sum(axis=1)),
@@ -94,6 +118,15 @@ def predict_posterior(
         insertion_p_value=min(1.0, len(p_values) * min(p_values)),
         live_points=n_live,
     )
+
+
+def _mapped(counts: Sequence[FloatArray], spaces: Sequence[Space]) -> FloatArray:
+    """Counts of the spaces that resolve directions, (nlat, nlon)."""
+    found = np.zeros(spaces[0].grid.sky.shape)
+    for of_space, space in zip(counts, spaces, strict=True):
+        if space.mapped:
+            found += of_space.sum(axis=0)
+    return found
 
 
 def insertion_ranks(posterior: xr.DataTree) -> tuple[IntArray, int]:
@@ -138,39 +171,58 @@ class _Prediction:
 
     Parameters
     ----------
-    mixture : the likelihood
+    mixture, tables : the likelihood and its tables
     theta : (ndraw, ndim) parameters
+    spaces : the data spaces
     maps : (nleaf, nlat, nlon) mean over the draws
-    spectra : (ndraw, nleaf, nenergy)
+    spectra : (ndraw, nleaf, nenergy), energies of space after space
     counts : (ndraw, nleaf) of each observation
     """
 
     mixture: Mixture
+    tables: LikelihoodTables
     theta: FloatArray
+    spaces: Sequence[Space]
     maps: FloatArray
     spectra: FloatArray
     counts: list[FloatArray]
 
     @classmethod
-    def none(cls, mixture: Mixture, theta: FloatArray, grid: Grid) -> "_Prediction":
+    def none(
+        cls,
+        mixture: Mixture,
+        tables: LikelihoodTables,
+        theta: FloatArray,
+        spaces: Sequence[Space],
+    ) -> "_Prediction":
         """Prediction of no observation."""
-        energies, *sky = grid.shape
+        energies = sum(space.grid.energy.size for space in spaces)
         leaves = len(mixture.leaves)
+        maps = np.zeros((leaves, *spaces[0].grid.sky.shape))
         spectra = np.zeros((theta.shape[0], leaves, energies))
-        return cls(mixture, theta, np.zeros((leaves, *sky)), spectra, [])
+        return cls(mixture, tables, theta, spaces, maps, spectra, [])
 
-    def add(self, tables: LikelihoodTables, number: int, marginals: Sequence[Marginals]) -> None:
+    def add(self, number: int, observed: Observed) -> None:
         """Add the observation with this number in the tables."""
-        by_name = {m.component: m for m in marginals}
-        counts = counts_in(tables, self.mixture, self.theta, number)
+        by_name = {m.component: m for m in observed.marginals}
+        counts = counts_in(self.tables, self.mixture, self.theta, number)
         self.counts.append(counts)
+        start = sum(space.grid.energy.size for space in self.spaces[: observed.space])
+        space = self.spaces[observed.space]
+        cells = slice(start, start + space.grid.energy.size)
         for k, (leaf, (rows, weights)) in enumerate(self._leaf_rows):
             marginal = by_name[leaf.name]
+            own = self._axes[k].rows_in(RowAxes.of(marginal))[rows]
             here = counts[:, k : k + 1]
-            self.spectra[:, k] += interpolated(marginal.counts_spectrum, rows, weights) * here
-            by_row = np.zeros(marginal.counts_map.shape[0])
-            np.add.at(by_row, rows, weights * here / len(self.theta))
-            self.maps[k] += np.einsum("r,rij->ij", by_row, marginal.counts_map)
+            self.spectra[:, k, cells] += interpolated(marginal.counts_spectrum, own, weights) * here
+            if space.mapped:
+                by_row = np.zeros(marginal.counts_map.shape[0])
+                np.add.at(by_row, own, weights * here / len(self.theta))
+                self.maps[k] += np.einsum("r,rij->ij", by_row, marginal.counts_map)
+
+    @cached_property
+    def _axes(self) -> list[RowAxes]:
+        return leaf_axes(self.tables)
 
     @cached_property
     def _leaf_rows(self) -> list[tuple[LeafTable, tuple[IntArray, FloatArray]]]:

@@ -15,11 +15,13 @@ from skymix.report.figures.nuisances import nuisance_figure
 from skymix.report.figures.run import insertion_rank_figure, run_figure
 from skymix.report.figures.spectrum import spectrum_figure
 from skymix.report.inputs import Fit
-from skymix.report.labels import sky_labels
+from skymix.report.labels import readable, sky_labels
 from skymix.report.quantities import Quantity
 from skymix.report.rounding import round_number
 from skymix.report.style import LeafStyle, Picture, save_picture
 from skymix.study import Study
+
+_MOST_NAMED = 5  # observations in a caption
 
 Drawn = tuple[str, Figure, str, str]  # name, figure, alternative text, caption
 
@@ -88,12 +90,17 @@ def _nuisances(nuisances: Sequence[Quantity]) -> Iterator[Drawn]:
 
 def _maps(fit: Fit, study: Study) -> Iterator[Drawn]:
     d = fit.diagnostics
+    if not d.space_mapped.any():
+        return
     sky = SkyGrid(d.lon_edges, d.lat_edges)
     labels = sky_labels(study.region.centre)
     model = d.predicted_map.sum(axis=0)
     radius = correlation_radius(model)
     degrees = radius * float(np.mean(np.diff(d.lon_edges)))
-    pointings = [(events.pointing_lon, events.pointing_lat) for events in fit.events]
+    space = dict(zip(d.observations, d.observation_space.tolist(), strict=True))
+    mapped = [e for e in fit.events if d.space_mapped[space[e.observation]]]
+    pointings = [(events.pointing_lon, events.pointing_lat) for events in mapped]
+    without = len(fit.events) - len(mapped)
     summed = f"within {round_number(degrees, 2)} deg of each pixel" if radius else "of each pixel"
     yield (
         "maps",
@@ -102,7 +109,7 @@ def _maps(fit: Fit, study: Study) -> Iterator[Drawn]:
         "Observed counts, posterior mean of the model on the same colour scale (square root), and"
         f" residual: the signed root of the Poisson deviance of the counts {summed}"
         f"{', so that neighbouring pixels are correlated' if radius else ''}. Crosses mark the"
-        " pointing.",
+        f" pointing.{f' Without {without} observations of on and off regions.' if without else ''}",
     )
     yield (
         "component_maps",
@@ -115,22 +122,26 @@ def _maps(fit: Fit, study: Study) -> Iterator[Drawn]:
 
 def _spectrum(fit: Fit, styles: Mapping[str, LeafStyle]) -> Iterator[Drawn]:
     d = fit.diagnostics
-    yield (
-        "spectrum",
-        spectrum_figure(
-            EnergyAxis(d.energy_edges),
-            d.counts_spectrum,
-            d.predicted_spectrum,
-            d.predicted_spectrum_band,
-            styles,
-        ),
-        "Counts spectrum with the fitted components",
-        "Counts over the whole region against reconstructed energy, with the posterior mean of"
-        " each component and of the total; the grey band is the 68 % interval of the total."
-        " Error bars are the 1σ Poisson limits of Gehrels (1986, ApJ 303, 336); a triangle is the"
-        " upper limit of a cell without events. Below: the signed root of the Poisson deviance"
-        " from the total, with ±1σ shaded.",
-    )
+    for number, (s, mapped) in enumerate(zip(d.spectra, d.space_mapped, strict=True), start=1):
+        where = "whole region" if mapped else "on region"
+        of = f" of {_shortened(s.observations)}" if len(d.spectra) > 1 else ""
+        yield (
+            "spectrum" if number == 1 else f"spectrum-{number}",
+            spectrum_figure(EnergyAxis(s.edges), s.counts, s.predicted, s.band, styles),
+            f"Counts spectrum{of} with the fitted components",
+            f"Counts{of} over the {where} against reconstructed energy, with the posterior mean of"
+            " each component and of the total; the grey band is the 68 % interval of the total."
+            " Error bars are the 1σ Poisson limits of Gehrels (1986, ApJ 303, 336); a triangle is"
+            " the upper limit of a cell without events. Below: the signed root of the Poisson"
+            " deviance from the total, with ±1σ shaded.",
+        )
+
+
+def _shortened(names: Sequence[str]) -> str:
+    """A list of observations that fits in a caption."""
+    shown = [readable(name) for name in names[:_MOST_NAMED]]
+    rest = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
 def _membership(

@@ -83,13 +83,20 @@ def observation_table(fit: Fit) -> Table:
     return table
 
 
+_EDGES = slice(None, -1), slice(1, None)
+
+
 def spectrum_table(fit: Fit) -> Table:
     """Counts and predicted counts in each energy cell."""
     d = fit.diagnostics
     low, high = gehrels_errors(d.counts_spectrum)
     table = Table(meta={"description": "Counts spectrum; errors: Gehrels 1986, ApJ 303, 336"})
-    table["energy_min"] = Column(d.energy_edges[:-1], unit="TeV", description="Lower edge")
-    table["energy_max"] = Column(d.energy_edges[1:], unit="TeV", description="Upper edge")
+    if len(d.spectra) > 1:
+        names = [", ".join(s.observations) for s in d.spectra]
+        table["observations"] = Column(np.repeat(names, d.space_cells), description="Observed in")
+    lower, upper = (np.concatenate([s.edges[k] for s in d.spectra]) for k in _EDGES)
+    table["energy_min"] = Column(lower, unit="TeV", description="Lower edge")
+    table["energy_max"] = Column(upper, unit="TeV", description="Upper edge")
     table["counts"] = Column(d.counts_spectrum, unit="ct", description="Observed events")
     table["counts_error_low"] = Column(low, unit="ct", description="Lower error, 1 sigma")
     table["counts_error_high"] = Column(high, unit="ct", description="Upper error, 1 sigma")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from skymix.axes import FloatArray, IntArray
 from skymix.store.base import array, scalar
 
@@ -13,10 +15,15 @@ class Diagnostics:
 
     `predicted_map` and `predicted_spectrum` are posterior means of the counts of each leaf;
     the `_band` arrays are 16, 50 and 84 % quantiles of the total.
+
+    Observations with the same reconstructed energies form a data space, if they have a map as well
+    or all have none. The spectra of the spaces stand one after the other: `space_cells` says how
+    many energy cells each has, and `energy_edges` holds one edge more of each. Maps are those of
+    the observations that have one; they share the sky.
     """
 
     schema_name: ClassVar[str] = "diagnostics"
-    schema_version: ClassVar[int] = 2
+    schema_version: ClassVar[int] = 3
 
     leaves: tuple[str, ...] = scalar()
     observations: tuple[str, ...] = scalar()
@@ -28,6 +35,9 @@ class Diagnostics:
     event_energy: FloatArray = array("TeV", ("event",))
     event_lon: FloatArray = array("deg", ("event",))
     event_lat: FloatArray = array("deg", ("event",))
+    observation_space: IntArray = array("", ("observation",), "i8")
+    space_cells: IntArray = array("", ("space",), "i8")
+    space_mapped: IntArray = array("", ("space",), "i8")  # 1 where observations have maps, else 0
     energy_edges: FloatArray = array("TeV", ("energy_edge",))
     lon_edges: FloatArray = array("deg", ("lon_edge",))
     lat_edges: FloatArray = array("deg", ("lat_edge",))
@@ -42,3 +52,42 @@ class Diagnostics:
     insertion_rank: IntArray = array("", ("iteration",), "i8")  # of each new point
     insertion_p_value: float = scalar()  # Kolmogorov-Smirnov test of uniform ranks
     live_points: int = scalar()
+
+    @property
+    def spectra(self) -> "tuple[SpaceSpectrum, ...]":
+        """Spectra of each data space."""
+        stops = np.cumsum(self.space_cells).tolist()
+        found = []
+        for space, (start, stop) in enumerate(zip([0, *stops], stops, strict=False)):
+            cells = slice(start, stop)
+            here = np.flatnonzero(self.observation_space == space)
+            found.append(
+                SpaceSpectrum(
+                    tuple(self.observations[o] for o in here),
+                    self.energy_edges[start + space : stop + space + 1],
+                    self.counts_spectrum[cells],
+                    self.predicted_spectrum[:, cells],
+                    self.predicted_spectrum_band[:, cells],
+                )
+            )
+        return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class SpaceSpectrum:
+    """Counts spectrum of the observations of one data space.
+
+    Parameters
+    ----------
+    observations : their names
+    edges : (nenergy + 1,) TeV
+    counts : (nenergy,)
+    predicted : (nleaf, nenergy) posterior means
+    band : (3, nenergy) quantiles of the total
+    """
+
+    observations: tuple[str, ...]
+    edges: FloatArray
+    counts: FloatArray
+    predicted: FloatArray
+    band: FloatArray

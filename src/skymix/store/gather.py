@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from skymix.axes import FloatArray, IntArray
 from skymix.errors import DataError
 from skymix.mixture import Tree
-from skymix.store.base import Provenance, read_arrays, read_product
+from skymix.store.base import Provenance, read_product, read_provenance
 from skymix.store.likelihood import LikelihoodTables
 from skymix.store.marginals import Marginals
+from skymix.store.rows import LeafRows, RowAxes
 from skymix.store.stream import ProductStream, stream_product
 from skymix.store.truth import read_truth, truth_of_fractions, truth_of_rates
 
 _SAME_RATIO = 1e-9  # of expected counts, within which observations are alike but for exposure
-_AXES = ("parameters", "spacings", "units", "nodes", "node_values")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +49,7 @@ class Observed:
     marginals : file of each leaf, in the order of the tree
     data : reads its data when they are needed
     alike : observations with equal values have the same densities, and may be merged; None never
+    scale : parameter of the response that its marginals run over beside those of the components
     """
 
     name: str
@@ -56,6 +57,7 @@ class Observed:
     marginals: tuple[Path, ...]
     data: Callable[[], ObservedData]
     alike: Any = None
+    scale: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,16 @@ def gather_tables(
     DataError
         If the marginals are of different data, or an event has no density in any component.
     """
-    expected = [
-        np.concatenate([read_arrays(file, "expected_counts")[0] for file in o.marginals])
-        for o in observed
-    ]
-    if any(e.shape != expected[0].shape for e in expected):
-        raise DataError("marginals of different scans; delete them and run again")
-    truth = _truth(observed, model, np.array(expected))
-    dataset, order = _datasets(observed, np.array(expected))
-    observed, rows = [observed[o] for o in order], np.array(expected)[order]
+    axes = LeafRows.of([(o.scale, o.marginals) for o in observed])
+    expected = np.array([axes.expected(o.scale, o.marginals) for o in observed])
+    axes.require_expected(
+        expected, [o.name for o in observed], observed[0].marginals, model.kind == "extended"
+    )
+    truth = _truth(observed, axes, model, expected)
+    dataset, order = _datasets(observed, expected)
+    observed, rows = [observed[o] for o in order], expected[order]
     with stream_product(path, LikelihoodTables, provenance) as stream:
-        gathering = _Gathering(stream, observed, rows, dataset, model)
+        gathering = _Gathering(stream, observed, axes, rows, dataset, model)
         for number in range(len(observed)):
             gathering.add(number)
         gathering.finish()
@@ -124,9 +125,17 @@ def gather_tables(
         )
 
 
-def _truth(observed: Sequence[Observed], model: Model, expected: FloatArray) -> dict[str, float]:
+def _truth(
+    observed: Sequence[Observed], axes: LeafRows, model: Model, expected: FloatArray
+) -> dict[str, float]:
     truth = read_truth(
-        [o.events for o in observed], observed[0].marginals, expected, np.array(model.modelled)
+        [o.events for o in observed],
+        [str(read_provenance(file)["component"]) for file in observed[0].marginals],
+        axes.leaves,
+        expected,
+        np.array(model.modelled),
+        # Events are simulated with the energies of the response.
+        {o.scale: 1.0 for o in observed if o.scale},
     )
     if truth is None:
         return {}
@@ -142,16 +151,18 @@ class _Gathering:
         self,
         stream: ProductStream,
         observed: Sequence[Observed],
+        axes: LeafRows,
         expected: FloatArray,
         dataset: IntArray,
         model: Model,
     ) -> None:
         self._stream, self._observed, self._dataset = stream, observed, dataset
+        self._axes = axes
         self._total = expected.sum(axis=0)
         self._shares = expected / np.where(self._total > 0, self._total, 1.0)
         self._weights = _middle_weights(model)
         self._columns = _Columns(0)
-        self._first: list[Marginals] = []  # of each leaf, without densities
+        self._leaves: list[str] = []
         self._events: list[float] = []
         self._truncation = self._binning = self._interpolation = 0.0
 
@@ -167,16 +178,17 @@ class _Gathering:
         row = 0
         for leaf, file in enumerate(observed.marginals):
             m = read_product(file, Marginals)
-            self._check(m, leaf, observed.name, data.multiplicity)
-            part = slice(row, row + m.density.shape[0])
-            self._stream.append_rows("density", part, self._total.size, m.density[:, new], start)
+            self._check(m, leaf, observed, data.multiplicity)
+            density = m.density[self._axes.rows(observed.scale, leaf)]
+            part = slice(row, row + density.shape[0])
+            self._stream.append_rows("density", part, self._total.size, density[:, new], start)
             # Weight of the leaf here: as the prior has it, or as the study's amplitudes do.
             share = self._shares[number, part]
             weight = (
                 self._weights[m.component] if self._weights else float(self._total[part].mean())
             )
             neglected += weight * share.mean() * m.truncation
-            mixed += weight / share.size * (share @ m.density)
+            mixed += weight / share.size * (share @ density)
             self._binning = max(self._binning, m.binning_error)
             self._interpolation = max(self._interpolation, m.interpolation_error)
             row = part.stop
@@ -189,16 +201,17 @@ class _Gathering:
     def finish(self) -> None:
         """Write what is known when all observations are in."""
         self._close_dataset(int(self._dataset[-1]))
-        first = self._first
+        axes = self._axes.leaves
+        nodes = [values for a in axes for values in a.nodes]
         self._stream.set(
-            leaves=tuple(m.component for m in first),
-            leaf_rows=np.array([m.expected_counts.size for m in first]),
-            leaf_parameters=np.array([len(m.parameters) for m in first]),
-            parameters=tuple(p for m in first for p in m.parameters),
-            spacings=tuple(s for m in first for s in m.spacings),
-            units=tuple(u for m in first for u in m.units),
-            nodes=np.concatenate([m.nodes for m in first]),
-            node_values=np.concatenate([m.node_values for m in first]),
+            leaves=tuple(self._leaves),
+            leaf_rows=np.array([a.size for a in axes]),
+            leaf_parameters=np.array([len(a.parameters) for a in axes]),
+            parameters=tuple(p for a in axes for p in a.parameters),
+            spacings=tuple(s for a in axes for s in a.spacings),
+            units=tuple(u for a in axes for u in a.units),
+            nodes=np.array([values.size for values in nodes], dtype=np.int64),
+            node_values=np.concatenate([np.empty(0), *nodes]),
             events=np.array(self._events),
             truncation_error=self._truncation,
             binning_error=self._binning,
@@ -212,20 +225,16 @@ class _Gathering:
         self._stream.append("datum_dataset", np.full(counts.size, number))
         self._columns = _Columns(self._columns.stop)
 
-    def _check(self, m: Marginals, leaf: int, observation: str, multiplicity: FloatArray) -> None:
+    def _check(self, m: Marginals, leaf: int, observed: Observed, multiplicity: FloatArray) -> None:
         """Refuse marginals of another observation, of other data or of other parameter nodes."""
-        alike = m.observation == observation and np.array_equal(m.multiplicity, multiplicity)
-        if leaf == len(self._first):
-            empty = np.empty((m.density.shape[0], 0))
-            self._first.append(replace(m, density=empty, counts_map=empty, counts_spectrum=empty))
-        first = self._first[leaf]
-        alike &= m.component == first.component and all(
-            np.array_equal(getattr(m, name), getattr(first, name)) for name in _AXES
-        )
-        if not alike:
+        if leaf == len(self._leaves):
+            self._leaves.append(m.component)
+        alike = m.observation == observed.name and np.array_equal(m.multiplicity, multiplicity)
+        alike &= m.component == self._leaves[leaf]
+        if not alike or not RowAxes.of(m).same(self._axes.own[observed.scale][leaf]):
             raise DataError(
                 f"marginals of {m.component} in observation {m.observation} are of other data or"
-                f" parameters than the rest of {observation}; delete them and run again"
+                f" parameters than the rest of {observed.name}; delete them and run again"
             )
 
 

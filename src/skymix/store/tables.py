@@ -22,6 +22,7 @@ from skymix.mixture import (
 )
 from skymix.mixture.densities import interpolated
 from skymix.store.likelihood import LikelihoodTables
+from skymix.store.rows import RowAxes
 
 
 def mixture_of(
@@ -72,19 +73,33 @@ def dataset_counts(tables: LikelihoodTables) -> FloatArray:
     return counts
 
 
+def leaf_axes(tables: LikelihoodTables) -> list[RowAxes]:
+    """Parameters that the rows of each leaf run over."""
+    values = np.split(tables.node_values, np.cumsum(tables.nodes)[:-1]) if tables.nodes.size else []
+    stops = np.cumsum(tables.leaf_parameters).tolist()
+    return [
+        RowAxes(
+            tables.parameters[start:stop],
+            tables.spacings[start:stop],
+            tables.units[start:stop],
+            tuple(values[start:stop]),
+        )
+        for start, stop in zip([0, *stops], stops, strict=False)
+    ]
+
+
 def leaf_tables(tables: LikelihoodTables) -> list[LeafTable]:
     """Table and parameter axes of each leaf, normalised in each observation."""
-    values = np.split(tables.node_values, np.cumsum(tables.nodes)[:-1]) if tables.nodes.size else []
-    leaves, row, p = [], 0, 0
-    for name, rows, count in zip(
-        tables.leaves, tables.leaf_rows, tables.leaf_parameters, strict=True
+    leaves, row = [], 0
+    for name, rows, of_leaf in zip(
+        tables.leaves, tables.leaf_rows.tolist(), leaf_axes(tables), strict=True
     ):
         axes = tuple(
-            ParameterAxis(tables.parameters[i], values[i], tables.spacings[i])
-            for i in range(p, p + int(count))
+            ParameterAxis(*axis)
+            for axis in zip(of_leaf.parameters, of_leaf.nodes, of_leaf.spacings, strict=True)
         )
-        leaves.append(LeafTable(name, tables.density[row : row + int(rows)], axes))
-        row, p = row + int(rows), p + int(count)
+        leaves.append(LeafTable(name, tables.density[row : row + rows], axes))
+        row += rows
     return leaves
 
 

@@ -13,6 +13,7 @@ from skymix.axes import FloatArray
 from skymix.mixture import ParameterAxis, Tree
 from skymix.mixture.parameters import Interpolation
 from skymix.store.base import read_arrays, read_provenance
+from skymix.store.rows import RowAxes
 
 _SAME = 1e-3  # relative, within which the factors of several observations are one
 
@@ -40,26 +41,28 @@ class Truth:
 
 def read_truth(
     events: Sequence[Path],
-    marginals: Sequence[Path],
+    leaves: Sequence[str],
+    axes: Sequence[RowAxes],
     expected: FloatArray,
     modelled: NDArray[np.bool_],
+    scales: Mapping[str, float],
 ) -> Truth | None:
     """Truth of some observations; None if one of them was recorded.
 
     Parameters
     ----------
     events : event file of each observation
-    marginals : file of each leaf, of any observation: for its parameters
+    leaves, axes : each leaf and the parameters of its rows
     expected : (nobservation, nrow) expected counts at the study's amplitudes
     modelled : (nobservation, nleaf) whether the counts were simulated at the study's amplitude
+    scales : true value of each parameter of the responses
     """
     roots = [read_provenance(path) for path in events]
     drawn = [read_arrays(path, "expected_counts")[0] for path in events]
     if not all(counts.size for counts in drawn):
         return None
-    leaves = tuple(str(read_provenance(path)["component"]) for path in marginals)
-    parameters = [json.loads(root["truth"]) for root in roots]
-    own = _counts_at(marginals, expected, parameters)
+    parameters = [json.loads(root["truth"]) | dict(scales) for root in roots]
+    own = _counts_at(axes, expected, parameters)
     counts, elsewhere = np.zeros(own.shape), 0.0
     for o, (root, values) in enumerate(zip(roots, drawn, strict=True)):
         for name, value in zip(json.loads(root["components"]), values.tolist(), strict=True):
@@ -68,20 +71,17 @@ def read_truth(
             else:
                 elsewhere += value
     factor = np.where(modelled, 1.0, counts / np.where(own > 0, own, np.nan))
-    return Truth(leaves, counts, factor, elsewhere, parameters)
+    return Truth(tuple(leaves), counts, factor, elsewhere, parameters)
 
 
 def _counts_at(
-    marginals: Sequence[Path], expected: FloatArray, parameters: Sequence[Mapping[str, float]]
+    leaves: Sequence[RowAxes], expected: FloatArray, parameters: Sequence[Mapping[str, float]]
 ) -> FloatArray:
     """Expected counts of each leaf at the true parameters of each observation."""
-    found, row = np.empty((len(parameters), len(marginals))), 0
-    for k, path in enumerate(marginals):
-        root, (nodes, values) = read_provenance(path), read_arrays(path, "nodes", "node_values")
-        names, spacings = json.loads(root["parameters"]), json.loads(root["spacings"])
-        grids = np.split(values, np.cumsum(nodes)[:-1]) if nodes.size else []
-        axes = [ParameterAxis(*axis) for axis in zip(names, grids, spacings, strict=True)]
-        size = int(np.prod(nodes))
+    found, row = np.empty((len(parameters), len(leaves))), 0
+    for k, leaf in enumerate(leaves):
+        names = leaf.parameters
+        axes = [ParameterAxis(*a) for a in zip(names, leaf.nodes, leaf.spacings, strict=True)]
         theta = np.array([[point[name] for name in names] for point in parameters])
         rows, weights = Interpolation.of([axes], names).terms(
             theta.reshape(len(parameters), len(names)),
@@ -89,7 +89,7 @@ def _counts_at(
             np.array([row]),
         )
         found[:, k] = (weights * np.take_along_axis(expected, rows, axis=1)).sum(axis=1)
-        row += size
+        row += leaf.size
     return found
 
 

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
 from skymix.study.calibration import Calibration
 from skymix.study.channels import with_free_channels
 from skymix.study.components import AnyComponent
+from skymix.study.energy_scale import EnergyScale
 from skymix.study.likelihood import (
     ExtendedLikelihood,
     FractionLikelihood,
@@ -69,6 +70,10 @@ class Study(Section):
     likelihood: Likelihood = Field(
         default=FractionLikelihood(), description="What is free of the components' rates."
     )
+    energy_scales: dict[Name, EnergyScale] = Field(
+        default={},
+        description="Free factors on reconstructed energies, by name; one a telescope.",
+    )
     fits: Annotated[
         Annotated[Literal["joint", "separate"], Tag("[word]")] | Groups,
         Discriminator(word_or_groups),
@@ -112,6 +117,43 @@ class Study(Section):
     @model_validator(mode="after")
     def _grids_suit_region(self) -> "Study":
         self.grids.check_region(self.region)
+        return self
+
+    @model_validator(mode="after")
+    def _energies_are_covered(self) -> "Study":
+        for name, observation in self.observations.items():
+            if observation.energy is not None:
+                grids = self.grids.over(observation.energy)
+                grids.check_energies(f"observations.{name}.energy: true_energy")
+                grids.check_region(self.region)
+        return self
+
+    @model_validator(mode="after")
+    def _energy_scales_name_what_exists(self) -> "Study":
+        scaled: set[str] = set()
+        for name, scale in self.energy_scales.items():
+            place = f"energy_scales.{name}"
+            if unknown := set(scale.observations) - set(self.observations):
+                raise ValueError(
+                    f"{place}.observations: {_names(unknown)} is not an observation; observations"
+                    f" are {_names(set(self.observations))}"
+                )
+            if twice := scaled & set(scale.observations):
+                raise ValueError(f"{place}.observations: {_names(twice)} already has a scale")
+            scaled |= set(scale.observations)
+            for observation in scale.observations:
+                energy, true = self.grids_of(observation).energy, self.grids.true_energy
+                low, high = energy.min / scale.factor.max, energy.max / scale.factor.min
+                if low < true.min or high > true.max:
+                    raise ValueError(
+                        f"{place}.factor: takes the energies of {observation} to {low:.3g} to"
+                        f" {high:.3g} TeV, which true_energy does not cover; widen it"
+                    )
+        if scaled and not isinstance(self.likelihood, ExtendedLikelihood):
+            raise ValueError(
+                "energy_scales: need a likelihood of kind 'extended', because they change how many"
+                " events are expected"
+            )
         return self
 
     @model_validator(mode="after")
@@ -220,6 +262,17 @@ class Study(Section):
         if self.fits == "separate" or len(names) == 1:
             return {name: (name,) for name in names}
         return {"joint": names}
+
+    def grids_of(self, observation: str) -> Grids:
+        """Grids of an observation: the study's, but for energies of its own."""
+        return self.grids.over(self.observations[observation].energy)
+
+    def energy_scale(self, observation: str) -> "tuple[str, Scan[float]] | None":
+        """Name and scan of the parameter that scales an observation's energies; None if fixed."""
+        for name, scale in self.energy_scales.items():
+            if observation in scale.observations:
+                return f"energy_scale.{name}", scale.factor
+        return None
 
     def scans(self) -> list[tuple[str, str, "Scan[float]"]]:
         """(component, dotted field, scan) of every scanned parameter, in the order of the file."""

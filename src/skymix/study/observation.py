@@ -63,13 +63,21 @@ class Grids(Section):
 
     @model_validator(mode="after")
     def _covers(self) -> "Grids":
+        self.check_energies("true_energy")
+        return self
+
+    def check_energies(self, place: str) -> None:
+        """Refuse energies that reach beyond the true ones; ValueError names the place."""
         data, true = self.energy, self.true_energy
         if true.min > data.min or true.max < data.max:
             raise ValueError(
-                f"true_energy: {true.min:g} to {true.max:g} TeV does not cover the data's"
+                f"{place}: {true.min:g} to {true.max:g} TeV does not cover the data's"
                 f" {data.min:g} to {data.max:g} TeV; widen true_energy or narrow energy"
             )
-        return self
+
+    def over(self, energy: EnergyGrid | None) -> "Grids":
+        """The same with other reconstructed energies, if there are any."""
+        return self if energy is None else self.model_copy(update={"energy": energy})
 
     def check_region(self, region: Region) -> None:
         """Refuse pixels that do not suit the region; ValueError says what would."""
@@ -236,6 +244,10 @@ class Observation(Section):
     response: Annotated[
         ParametricTelescope | RecordedResponse | PointLikeResponse, Field(discriminator="kind")
     ] = Field(description="The instrument response.")
+    energy: EnergyGrid | None = Field(
+        default=None,
+        description="Reconstructed energies of this observation, in place of grids.energy.",
+    )
 
     @model_validator(mode="after")
     def _on_off_is_point_like(self) -> "Observation":

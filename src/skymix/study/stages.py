@@ -21,6 +21,7 @@ _CALIBRATED = (
     "tree",
     "marginalisation",
     "likelihood",
+    "energy_scales",
     "sampler",
 )
 _COMPUTING = {"precision", "threads"}  # how a likelihood is computed, not what it is
@@ -61,7 +62,11 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
     if stage == "response":
         return _response_settings(study, names["observation"])
     if stage == "marginals":
-        parts = _sections(study, "region", "grids", "selection", "marginalisation")
+        parts = _sections(study, "region", "selection", "marginalisation")
+        parts["grids"] = study.grids_of(names["observation"]).model_dump(mode="json")
+        if scale := study.energy_scale(names["observation"]):
+            settings = scale[1].model_dump(mode="json", exclude={"prior"})
+            parts["energy_scale"] = {**settings, "name": scale[0]}
         # How much room there is changes nothing but the time.
         del parts["marginalisation"]["memory"]
         parts["component"] = _component_settings(study, names["component"], _without_prior)
@@ -69,6 +74,8 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
     if stage == "likelihood":
         scans = {f"{c}.{f}": s.model_dump(mode="json") for c, f, s in study.scans()}
         found = {**_sections(study, "tree"), "scans": scans}
+        if study.energy_scales:
+            found |= _sections(study, "energy_scales")
         return found | {"likelihood": study.likelihood.model_dump(mode="json", exclude=_COMPUTING)}
     if stage == "posterior":
         precision = study.likelihood.precision
@@ -76,7 +83,10 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
         found["sampler"].pop("checkpoint_every", None)
         return {**found, "precision": precision}
     if stage == "diagnostics":
-        return _sections(study, "region", "grids")
+        found = _sections(study, "region", "grids")
+        own = {name: o.energy for name, o in study.observations.items() if o.energy}
+        energies = {name: energy.model_dump(mode="json") for name, energy in own.items()}
+        return {**found, "energies": energies} if own else found
     if stage == "calibration":
         return _sections(study, *_CALIBRATED)
     if stage == "report":
@@ -93,11 +103,12 @@ def _events_settings(study: Study, observation: str) -> dict[str, Any]:
     events = study.observations[observation].events.model_dump(mode="json")
     parts = {**_sections(study, "region", "selection"), "events": events}
     if events["kind"] != "simulated":
-        return {**parts, "energy": study.grids.energy.model_dump(mode="json")}
+        return {**parts, "energy": study.grids_of(observation).energy.model_dump(mode="json")}
     # The true value of a scanned parameter is in `events`; its nodes and prior do not matter.
     emitting = [name for name in study.components if events["counts"].get(name) != 0]
     components = {name: _component_settings(study, name, lambda name, _: name) for name in emitting}
-    return {**parts, **_sections(study, "grids", "seed"), "components": components}
+    grids = study.grids_of(observation).model_dump(mode="json")
+    return {**parts, "grids": grids, **_sections(study, "seed"), "components": components}
 
 
 def _component_settings(

@@ -6,7 +6,7 @@ import xarray as xr
 from tests.gathering import gathered
 
 from skymix.axes import EnergyAxis, Grid, SkyGrid
-from skymix.diagnostics import Observed, insertion_p_value, predict_posterior
+from skymix.diagnostics import Observed, Space, insertion_p_value, predict_posterior
 from skymix.diagnostics.predict import insertion_ranks
 from skymix.store import Events, Marginals
 from skymix.store.tables import mixture_of
@@ -84,7 +84,7 @@ def fit():
     )
     posterior.attrs["n_live"] = 20
     found = predict_posterior(
-        mixture_of(tables), tables, posterior, [Observed(events, leaves)], GRID
+        mixture_of(tables), tables, posterior, [Observed(events, leaves)], [Space(GRID)]
     )
     return found, leaves, events, theta
 

@@ -112,21 +112,21 @@ def test_flipped_bit_anywhere(path, bit):
 
 
 def test_other_schema(path):
-    refused(path, "holds 'events' version 2, expected 'marginals' version 1", Marginals)
+    refused(path, f"holds {EVENTS}, expected 'marginals' version {Marginals.schema_version}", Marginals)
 
 
 @pytest.mark.parametrize(("name", "value"), [("schema_version", 99), ("schema_name", "stars")])
 def test_other_version(path, name, value):
     with h5py.File(path, "a") as file:
         file.attrs[name] = value
-    text = refused(path, "expected 'events' version 2; delete it and run again")
+    text = refused(path, f"expected {EVENTS}; delete it and run again")
     assert str(value) in text
 
 
 def test_hdf5_of_someone_else(tmp_path):
     with h5py.File(tmp_path / "p.h5", "w") as file:
         file["energy"] = np.ones(3)
-    refused(tmp_path / "p.h5", "holds 'None' version None, expected 'events' version 2")
+    refused(tmp_path / "p.h5", f"holds 'None' version None, expected {EVENTS}")
 
 
 @pytest.mark.parametrize("change", ["attribute", "value", "deleted", "added", "unit"])

@@ -130,7 +130,7 @@ def test_not_netcdf(tmp_path):
 def test_other_product(tmp_path):
     path = tmp_path / "events.h5"
     write_product(path, random_product(Events, 1, sizes=(3,)), PROVENANCE)
-    refused(path, "holds 'events' version 2, expected 'posterior' version 2")
+    refused(path, f"holds 'events' version {Events.schema_version}, expected 'posterior' version 2")
 
 
 @pytest.mark.parametrize(

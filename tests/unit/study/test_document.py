@@ -3,6 +3,7 @@
 import copy
 import inspect
 import json
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -48,7 +49,10 @@ def test_every_study_satisfies_model_and_schema(path, validator):
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
-def test_commented_text_of_any_study_reads_back(path, tmp_path):
+def test_commented_text_of_any_study_reads_back(path, tmp_path, monkeypatch):
+    for table in path.parent.glob("*.csv"):
+        shutil.copy(table, tmp_path)
+    monkeypatch.chdir(tmp_path)  # where the tables of observations are looked for
     text = commented_yaml(yaml.safe_load(path.read_text(encoding="utf-8")))
     (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
     assert load_study(tmp_path / "study.yaml") == load_study(path)

@@ -20,7 +20,6 @@ from skymix.domains.gamma.interpolation import InterpolationError
 from skymix.domains.gamma.pixels import Counts, count_pixels
 from skymix.domains.gamma.rows import Rows
 from skymix.domains.gamma.scan import Scan, Table
-from skymix.errors import DataError
 from skymix.store.marginals import Marginals
 
 MEMORY = 1e9  # bytes
@@ -101,10 +100,7 @@ def marginalise_sources(
     tolerance : share of the response that the scan of an event may leave out
     memory : bytes for the working arrays, the tables that are returned not counted
 
-    Raises
-    ------
-    DataError
-        If a component has no expected counts at some parameter values.
+    A component that nothing is expected of, at some parameter values or at all, has no density.
     """
     components = [
         _Component(name, source, Rows.grid(source.parameters), Rows.midpoints(source.parameters))
@@ -112,11 +108,11 @@ def marginalise_sources(
     ]
     sample = data.part(slice(None, None, _step(data)))
     if binned:
-        found = _at_cells(components, exposure, data, sample, observation, memory)
+        found = _at_cells(components, exposure, data, sample, memory)
     else:
-        found = _at_events(components, exposure, data, sample, tolerance, observation, memory)
+        found = _at_events(components, exposure, data, sample, tolerance, memory)
     for component, (counts, table) in zip(components, found, strict=True):
-        parameters, norm = component.source.parameters, counts.expected
+        parameters, norm = component.source.parameters, _divisor(counts.expected)
         yield Marginals(
             parameters=tuple(p.name for p in parameters),
             spacings=tuple(p.spacing for p in parameters),
@@ -125,7 +121,7 @@ def marginalise_sources(
             node_values=np.concatenate([p.nodes for p in parameters] or [np.empty(0)]),
             density=table.density,
             multiplicity=data.multiplicity,
-            expected_counts=norm,
+            expected_counts=counts.expected,
             counts_map=counts.counts_map / norm[:, None, None],
             counts_spectrum=counts.counts_spectrum / norm[:, None],
             truncation=table.truncation,
@@ -151,17 +147,9 @@ class _Component:
         """Both: rows between the nodes share the spatial integrals of those at the nodes."""
         return self.nodes.joined(self.between)
 
-    def checked(self, counts: Counts, observation: str) -> Counts:
-        """Counts of the nodes, which must not be zero."""
-        counts = counts.rows(slice(0, self.nodes.size))
-        if np.all(counts.expected > 0):
-            return counts
-        row = int(np.flatnonzero(~(counts.expected > 0))[0])
-        at = ", ".join(f"{name} = {values[row]:g}" for name, values in self.nodes.values.items())
-        raise DataError(
-            f"component {self.name}: no counts are expected in observation {observation}"
-            f"{' at ' + at if at else ''}; narrow the scan or widen the data's energies and region"
-        )
+    def at_nodes(self, counts: Counts) -> Counts:
+        """Counts of the nodes among those of all rows."""
+        return counts.rows(slice(0, self.nodes.size))
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,10 +180,15 @@ class _Table:
         self, n: int, here: slice, at_data: FloatArray, expected: FloatArray, data: Data
     ) -> None:
         """Fill in some of the data from counts of the n nodes and of the rows between them."""
-        norm = np.where(expected > 0, expected, np.inf)[:, None]
+        norm = _divisor(expected)[:, None]
         np.divide(at_data[:n], norm[:n], out=self.density[:, here])
         between = np.divide(at_data[n:], norm[n:], out=at_data[n:])
         self.interpolation.add(self.density[:, here], between, data.multiplicity[here])
+
+
+def _divisor(expected: FloatArray) -> FloatArray:
+    """Expected counts to divide by: what is expected nowhere has zero density."""
+    return np.where(expected > 0, expected, np.inf)
 
 
 def _step(data: Data) -> int:
@@ -212,7 +205,6 @@ def _at_cells(
     exposure: Exposure,
     data: Data,
     sample: Data,
-    observation: str,
     memory: float,
 ) -> Iterator[tuple[Counts, _Table]]:
     """Counts and table of each component at reconstructed cells."""
@@ -220,14 +212,14 @@ def _at_cells(
     nodes = [(c.source, c.nodes) for c in components]
     coarse = count_pixels(nodes, exposure.coarser, sample, memory)
     for component, both in zip(components, fine, strict=True):
-        counts = component.checked(both, observation)
-        norm = counts.expected[:, None]
+        counts = component.at_nodes(both)
+        norm = _divisor(counts.expected)[:, None]
         neglected = (counts.neglected / norm).max(axis=0)[_energy_cell(exposure, data)]
         again = next(coarse)
         table = _Table(
             np.empty((component.nodes.size, data.size)),
             neglected,
-            again.at_data / again.expected[:, None],
+            again.at_data / _divisor(again.expected)[:, None],
             InterpolationError.of(component.source.parameters),
         )
         table.fill(component.nodes.size, slice(0, data.size), both.at_data, both.expected, data)
@@ -240,12 +232,11 @@ def _at_events(
     data: Data,
     sample: Data,
     tolerance: float,
-    observation: str,
     memory: float,
 ) -> Iterator[tuple[Counts, _Table]]:
     """Counts and table of each component at events' own coordinates."""
     both = list(count_pixels([(c.source, c.rows) for c in components], exposure, None, memory))
-    counts = [c.checked(b, observation) for c, b in zip(components, both, strict=True)]
+    counts = [c.at_nodes(b) for c, b in zip(components, both, strict=True)]
     scan = Scan(
         [Table(c.source, c.rows, b.expected) for c, b in zip(components, both, strict=True)],
         exposure,
@@ -264,7 +255,7 @@ def _at_events(
         _Table(
             np.empty((c.nodes.size, data.size)),
             np.empty(data.size),
-            at_sample / a.expected[:, None],
+            at_sample / _divisor(a.expected)[:, None],
             InterpolationError.of(c.source.parameters),
         )
         for c, a, (at_sample, _) in zip(components, again, coarse, strict=True)
@@ -276,5 +267,6 @@ def _at_events(
         ):
             n = c.nodes.size
             table.fill(n, here, at_data, b.expected, data)
-            table.truncation[here] = (neglected[:n] / b.expected[:n, None]).max(axis=0)
+            norm = _divisor(b.expected[:n])[:, None]
+            table.truncation[here] = (neglected[:n] / norm).max(axis=0)
     yield from zip(counts, tables, strict=True)

@@ -13,6 +13,7 @@ from skymix.domains.gamma.background import expected_background, marginalise_bac
 from skymix.domains.gamma.components import build_source
 from skymix.domains.gamma.components.base import Source
 from skymix.domains.gamma.data import Data, data_of
+from skymix.domains.gamma.energy_scale import Observed, over_scales
 from skymix.domains.gamma.exposure import Exposure, make_exposure
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.domains.gamma.grids import coverage, data_grid, true_grid
@@ -70,10 +71,31 @@ def marginalise_components(
     is otherwise that of `components`.
     """
     pointing = events.pointing_lon, events.pointing_lat
-    exposure = _exposure(study, pointing, events.livetime, events.ontime, response)
+    exposure = _exposure(study, observation, pointing, events.livetime, events.ontime, response)
+    data = data_of(events, exposure.data, study.marginalisation.events == "binned")
+    observed, names = Observed(events, data, exposure), list(components)
+    scale = study.energy_scale(observation)
+    if scale is None:
+        yield from _marginalised(study, observation, names, observed, data_folder)
+    else:
+        yield from over_scales(
+            *scale,
+            observed,
+            lambda scaled: list(_marginalised(study, observation, names, scaled, data_folder)),
+        )
+
+
+def _marginalised(
+    study: Study,
+    observation: str,
+    components: Iterable[str],
+    observed: Observed,
+    data_folder: Path,
+) -> Iterator[Marginals]:
+    """Densities of components at data whose energies are those of the response."""
+    events, data, exposure = observed.events, observed.data, observed.exposure
     settings = study.marginalisation
     binned = settings.events == "binned"
-    data = data_of(events, exposure.data, binned)
     recorded = study.observations[observation].events
     if isinstance(recorded, OnOffEvents):
         on = OnRegion.of(recorded, exposure.frame)
@@ -118,7 +140,8 @@ def simulate_observation(
         raise StudyError(f"observations.{observation}.events: is not simulated")
     frame = RegionFrame(study.region.centre)
     pointing = frame.from_position(settings.pointing)
-    exposure = _exposure(study, pointing, settings.livetime, settings.livetime, response)
+    livetime = settings.livetime
+    exposure = _exposure(study, observation, pointing, livetime, livetime, response)
     streams = np.random.default_rng(seed).spawn(len(study.components) + 1)
     truth = true_values(study, observation)
     parts: list[Photons] = []
@@ -227,13 +250,20 @@ def _process(
 
 def _exposure(
     study: Study,
+    observation: str,
     pointing: tuple[float, float],
     livetime: float,
     ontime: float,
     response: Response,
 ) -> Exposure:
     return _made_exposure(
-        study.region, study.grids, study.selection, pointing, livetime, ontime, response
+        study.region,
+        study.grids_of(observation),
+        study.selection,
+        pointing,
+        livetime,
+        ontime,
+        response,
     )
 
 

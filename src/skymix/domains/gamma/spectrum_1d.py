@@ -40,6 +40,17 @@ class OnSpectrum:
     counts: FloatArray
     at_data: FloatArray
 
+    @property
+    def norm(self) -> FloatArray:
+        """Counts to divide by, (nrow, 1); infinite where none are expected."""
+        expected = self.counts.sum(axis=1, keepdims=True)
+        return np.where(expected > 0, expected, np.inf)
+
+    @property
+    def density(self) -> FloatArray:
+        """Normalised density at the data, (nrow, ndatum) TeV-1."""
+        return self.at_data / self.norm
+
 
 def on_exposure(exposure: Exposure, on: OnRegion, observation: str) -> Exposure:
     """Exposure that covers the on region alone.
@@ -78,28 +89,19 @@ def marginalise_on_region(
     ------
     StudyError
         If the component is anything but a point source in the middle of the on region.
-    DataError
-        If no counts are expected of it.
     """
     parameters = source.parameters
     nodes = Rows.grid(parameters)
     fine = _spectrum(source, exposure, data, binned, on, nodes, component)
     expected = fine.counts.sum(axis=1)
-    if not np.all(expected > 0):
-        raise DataError(
-            f"component {component}: no counts are expected in the on region of observation"
-            f" {observation}; narrow the scan or widen the data's energies"
-        )
-    density = fine.at_data / expected[:, None]
+    density = fine.density
     coarse = _spectrum(source, exposure.coarser, data, binned, on, nodes, component)
-    merged = coarse.at_data / coarse.counts.sum(axis=1)[:, None]
     middle = Rows.midpoints(parameters)
     error = 0.0
     if middle.size:
         between = _spectrum(source, exposure, data, binned, on, middle, component)
-        exact = between.at_data / between.counts.sum(axis=1)[:, None]
         shape = tuple(p.nodes.size for p in parameters)
-        error = _difference(_halfway(density, shape), exact, data.multiplicity)
+        error = _difference(_halfway(density, shape), between.density, data.multiplicity)
     return Marginals(
         parameters=tuple(p.name for p in parameters),
         spacings=tuple(p.spacing for p in parameters),
@@ -110,10 +112,10 @@ def marginalise_on_region(
         multiplicity=data.multiplicity,
         expected_counts=expected,
         counts_map=_even_map(exposure, nodes.size),
-        counts_spectrum=fine.counts / expected[:, None],
+        counts_spectrum=fine.counts / fine.norm,
         truncation=np.zeros(data.size),
         # Second-order quadrature: a third of the change at double width.
-        binning_error=_difference(merged, density, data.multiplicity) / 3,
+        binning_error=_difference(coarse.density, density, data.multiplicity) / 3,
         interpolation_error=error,
         observation=observation,
         component=component,

@@ -198,8 +198,11 @@ def test_background_integrates_to_one_and_is_not_smeared() -> None:
     assert at[0] == pytest.approx(30.0 * 2.0**-2.7 * 3600, rel=2e-3)
 
 
-def test_component_without_counts_is_refused() -> None:
+@pytest.mark.parametrize("binned", [True, False])
+def test_component_without_counts_has_no_density(binned) -> None:
     exposure = small_exposure()
     dark = replace(exposure, livetime=0.0, ontime=0.0)
-    with pytest.raises(DataError, match="component blob: no counts are expected in observation"):
-        marginalise(Blob(), dark, some_data(exposure), True, 1e-6, "blob", "run")
+    found = marginalise(Blob(), dark, some_data(exposure), binned, 1e-6, "blob", "run")
+    for name in ("density", "expected_counts", "counts_map", "counts_spectrum", "truncation"):
+        assert not getattr(found, name).any()
+    assert found.binning_error == found.interpolation_error == 0

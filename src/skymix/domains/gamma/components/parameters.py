@@ -38,7 +38,7 @@ def scanned_parameters(
             name=parameter_name(component, field, scan),
             field=field,
             unit=_unit(scan),
-            nodes=_nodes(scan),
+            nodes=scan_nodes(scan),
             spacing=scan.spacing,
             shapes_sky=sky_section is not None and field.startswith(f"{sky_section}."),
         )
@@ -54,7 +54,8 @@ def scanned_parameters(
     return parameters
 
 
-def _nodes(scan: "Scan[float]") -> FloatArray:
+def scan_nodes(scan: "Scan[float]") -> FloatArray:
+    """Nodes of a scanned parameter, in its unit."""
     space = np.geomspace if scan.spacing == "log" else np.linspace
     return space(scan.min, scan.max, scan.nodes, dtype=np.float64)
 
