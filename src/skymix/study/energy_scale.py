@@ -10,7 +10,7 @@ _LEAST_NODES = 3  # the error of interpolation is found by leaving one out
 
 
 class EnergyScale(Section):
-    """A free factor on the reconstructed energies of some observations."""
+    """A free factor on the reconstructed energies of photons in some observations."""
 
     observations: tuple[Name, ...] = Field(
         min_length=1, description="Observations whose energies it multiplies."

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from skymix.study.components import CosmicRays
 from skymix.study.model import Study, component_scans, parameter_name
 from skymix.study.observation import PointLikeResponse, RecordedResponse
 from skymix.study.parameters import Scan
@@ -64,7 +65,9 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
     if stage == "marginals":
         parts = _sections(study, "region", "selection", "marginalisation")
         parts["grids"] = study.grids_of(names["observation"]).model_dump(mode="json")
-        if scale := study.energy_scale(names["observation"]):
+        scale = study.energy_scale(names["observation"])
+        # The background is as it was measured.
+        if scale and not isinstance(study.components[names["component"]], CosmicRays):
             settings = scale[1].model_dump(mode="json", exclude={"prior"})
             parts["energy_scale"] = {**settings, "name": scale[0]}
         # How much room there is changes nothing but the time.

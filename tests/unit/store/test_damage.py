@@ -22,6 +22,9 @@ from skymix.store import (
 PROVENANCE = Provenance({"name": "damage"}, {}, 1)
 
 
+EVENTS = f"'events' version {Events.schema_version}"
+
+
 def events(n=6, **changes):
     return dataclasses.replace(random_product(Events, 1, sizes=(n,)), **changes)
 
@@ -112,7 +115,9 @@ def test_flipped_bit_anywhere(path, bit):
 
 
 def test_other_schema(path):
-    refused(path, f"holds {EVENTS}, expected 'marginals' version {Marginals.schema_version}", Marginals)
+    refused(
+        path, f"holds {EVENTS}, expected 'marginals' version {Marginals.schema_version}", Marginals
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [("schema_version", 99), ("schema_name", "stars")])

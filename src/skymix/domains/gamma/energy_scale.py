@@ -1,10 +1,11 @@
 """Reconstructed energies that are off by a common factor: one more parameter of the marginals.
 
-If the instrument reports s times the energy E that its response speaks of, then
+If the instrument reports s times the energy that its response speaks of, then photons have
 
     p(E_r | s) = p_0(E_r / s) / s,    mu(s) = integral of mu_0 over the data's energies / s,
 
-for everything that it sees. So each node of s is a marginalisation at scaled energies.
+so that each node of s is a marginalisation at scaled energies. A background that was measured in
+the energies that the instrument reports does not depend on s.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,26 +17,22 @@ from skymix.axes import EnergyAxis, FloatArray, Grid
 from skymix.domains.gamma.components.parameters import scan_nodes
 from skymix.domains.gamma.data import Data
 from skymix.domains.gamma.exposure import Exposure
-from skymix.store.events import Events
 from skymix.store.marginals import Marginals
 from skymix.study.parameters import Scan
 
 
 @dataclass(frozen=True, eq=False)
 class Observed:
-    """What is marginalised over: events, their data and the exposure."""
+    """What is marginalised over: the data and the exposure."""
 
-    events: Events
     data: Data
     exposure: Exposure
 
     def at(self, scale: float) -> "Observed":
         """The same in energies of the response, if the instrument reports `scale` times them."""
-        grid, events = self.exposure.data, self.events
+        grid = self.exposure.data
         energy = EnergyAxis(grid.energy.edges / scale)
-        off = events.off_energy / scale
         return Observed(
-            replace(events, energy=events.energy / scale, off_energy=off),
             replace(self.data, energy=self.data.energy / scale),
             replace(self.exposure, data=Grid(energy, grid.sky)),
         )
@@ -53,7 +50,7 @@ def over_scales(
     ----------
     name, scan : of the energy scale
     observed : at the energies that the instrument reports
-    marginalise : marginals of all components at given energies
+    marginalise : marginals of components at given energies
     """
     nodes = scan_nodes(scan)
     found = [marginalise(observed.at(float(scale))) for scale in nodes]

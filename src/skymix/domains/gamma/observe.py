@@ -73,27 +73,32 @@ def marginalise_components(
     pointing = events.pointing_lon, events.pointing_lat
     exposure = _exposure(study, observation, pointing, events.livetime, events.ontime, response)
     data = data_of(events, exposure.data, study.marginalisation.events == "binned")
-    observed, names = Observed(events, data, exposure), list(components)
+    observed, names = Observed(data, exposure), list(components)
+
+    def marginals(some: Iterable[str], at: Observed) -> Iterator[Marginals]:
+        return _marginalised(study, observation, some, events, at, data_folder)
+
     scale = study.energy_scale(observation)
     if scale is None:
-        yield from _marginalised(study, observation, names, observed, data_folder)
-    else:
-        yield from over_scales(
-            *scale,
-            observed,
-            lambda scaled: list(_marginalised(study, observation, names, scaled, data_folder)),
-        )
+        yield from marginals(names, observed)
+        return
+    # The background was measured in the energies that the instrument reports.
+    measured = [name for name in names if isinstance(study.components[name], CosmicRays)]
+    photons = [name for name in names if name not in measured]
+    yield from marginals(measured, observed)
+    yield from over_scales(*scale, observed, lambda scaled: list(marginals(photons, scaled)))
 
 
 def _marginalised(
     study: Study,
     observation: str,
     components: Iterable[str],
+    events: Events,
     observed: Observed,
     data_folder: Path,
 ) -> Iterator[Marginals]:
     """Densities of components at data whose energies are those of the response."""
-    events, data, exposure = observed.events, observed.data, observed.exposure
+    data, exposure = observed.data, observed.exposure
     settings = study.marginalisation
     binned = settings.events == "binned"
     recorded = study.observations[observation].events

@@ -12,7 +12,6 @@ from skymix.domains.gamma.background import marginalise_background, rate
 from skymix.domains.gamma.components.base import GridMorphology, Parameter, PointMorphology, Term
 from skymix.domains.gamma.data import Data
 from skymix.domains.gamma.marginalise import Rows, densities, marginalise
-from skymix.errors import DataError
 
 INDICES = np.linspace(1.5, 3.5, 5)
 SCRAMBLES = 8
