@@ -1,13 +1,23 @@
 """Readable names of parameters and components, with their units."""
 
+from collections.abc import Sequence
 from functools import cache
 
 from skymix.study.components import Position
+
+_MOST_NAMED = 5
 
 
 def readable(name: str) -> str:
     """Name without underscores and dots: "dark_matter.mass" becomes "dark matter: mass"."""
     return ": ".join(part.replace("_", " ") for part in name.split(".", 1))
+
+
+def shortened(names: Sequence[str]) -> str:
+    """A list of names for running text, the first few of many."""
+    shown = [readable(name) for name in names[:_MOST_NAMED]]
+    rest = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
 @cache

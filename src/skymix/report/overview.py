@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from skymix.report.inputs import Fit, ReportInput
-from skymix.report.labels import readable, unit_text
+from skymix.report.labels import readable, shortened, unit_text
 from skymix.report.rounding import MINUS, round_number
 from skymix.store import Events
 from skymix.study import Beta, Dirichlet, Scan, Split, Study
@@ -15,6 +15,7 @@ from skymix.study.likelihood import ExtendedLikelihood
 from skymix.study.mixture import LaplaceSampler, NutsSampler
 from skymix.study.model import component_scans, parameter_name
 from skymix.study.observation import (
+    Observation,
     OnOffEvents,
     PointLikeResponse,
     RecordedEvents,
@@ -70,6 +71,7 @@ def facts(study: Study) -> list[tuple[str, str]]:
         ("Pixel", f"{round_number(grids.pixel)}°"),
         ("True pixel", f"{round_number(grids.pixel / grids.subdivision)}°"),
         ("Reconstructed energy", _energies(data.min, data.max, data.per_decade)),
+        *_own_energies(study),
         ("True energy", _energies(true.min, true.max, true.per_decade)),
         ("Largest offset", _offset(study.selection.offset_max)),
         ("Marginalisation", how),
@@ -77,6 +79,17 @@ def facts(study: Study) -> list[tuple[str, str]]:
         ("Sampler", _sampler(study)),
         ("Seed of the study", str(study.seed)),
     ]
+
+
+def _own_energies(study: Study) -> list[tuple[str, str]]:
+    """Energies that differ from those of the study, with the observations that have them."""
+    found: dict[str, list[str]] = {}
+    for name, observation in study.observations.items():
+        own = observation.energy
+        if own is not None:
+            text = _energies(own.min, own.max, own.per_decade)
+            found.setdefault(text, []).append(name)
+    return [(f"Energy of {shortened(names)}", text) for text, names in found.items()]
 
 
 def _likelihood(study: Study) -> str:
@@ -90,8 +103,13 @@ def _likelihood(study: Study) -> str:
         f"{readable(name)} {readable(nuisance.prior.kind)}"
         for name, nuisance in likelihood.nuisances.items()
     )
+    scales = ", ".join(
+        f"{readable(name)} {prior_text(scale.factor)}"
+        for name, scale in study.energy_scales.items()
+    )
     text = f"extended; factors on the amplitudes: {amplitudes}"
-    return f"{text}; nuisances: {nuisances}" if nuisances else text
+    text += f"; nuisances: {nuisances}" if nuisances else ""
+    return text + (f"; energy scales: {scales}" if scales else "")
 
 
 def _sampler(study: Study) -> str:
@@ -126,14 +144,11 @@ def observation_rows(report: ReportInput) -> list[dict[str, Any]]:
     for name, settings in report.study.observations.items():
         if name not in events:
             continue
-        source, response = settings.events, settings.response
         rows.append(
             {
                 "name": name,
-                "source": _source(source),
-                "response": response.path.name
-                if isinstance(response, RecordedResponse | PointLikeResponse)
-                else "parametric telescope",
+                "source": _source(settings.events),
+                "response": _response(settings),
                 "livetime": duration(events[name].livetime),
                 "events": events[name].number,
                 "pointing": _pointing(events[name]),
@@ -147,6 +162,15 @@ def _source(settings: SimulatedEvents | RecordedEvents | OnOffEvents) -> str:
     if isinstance(settings, OnOffEvents):
         return ", ".join(path.name for path in settings.paths)
     return settings.path.name if isinstance(settings, RecordedEvents) else "simulated"
+
+
+def _response(settings: Observation) -> str:
+    response = settings.response
+    if not isinstance(response, RecordedResponse | PointLikeResponse):
+        return "parametric telescope"
+    events = settings.events
+    together = isinstance(events, RecordedEvents) and events.path == response.path
+    return "in the same file" if together else response.path.name
 
 
 def _pointing(events: Events) -> str:

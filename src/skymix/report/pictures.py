@@ -15,13 +15,11 @@ from skymix.report.figures.nuisances import nuisance_figure
 from skymix.report.figures.run import insertion_rank_figure, run_figure
 from skymix.report.figures.spectrum import spectrum_figure
 from skymix.report.inputs import Fit
-from skymix.report.labels import readable, sky_labels
+from skymix.report.labels import shortened, sky_labels
 from skymix.report.quantities import Quantity
 from skymix.report.rounding import round_number
 from skymix.report.style import LeafStyle, Picture, save_picture
 from skymix.study import Study
-
-_MOST_NAMED = 5  # observations in a caption
 
 Drawn = tuple[str, Figure, str, str]  # name, figure, alternative text, caption
 
@@ -100,7 +98,7 @@ def _maps(fit: Fit, study: Study) -> Iterator[Drawn]:
     space = dict(zip(d.observations, d.observation_space.tolist(), strict=True))
     mapped = [e for e in fit.events if d.space_mapped[space[e.observation]]]
     pointings = [(events.pointing_lon, events.pointing_lat) for events in mapped]
-    without = len(fit.events) - len(mapped)
+    without = [e.observation for e in fit.events if not d.space_mapped[space[e.observation]]]
     summed = f"within {round_number(degrees, 2)} deg of each pixel" if radius else "of each pixel"
     yield (
         "maps",
@@ -109,7 +107,7 @@ def _maps(fit: Fit, study: Study) -> Iterator[Drawn]:
         "Observed counts, posterior mean of the model on the same colour scale (square root), and"
         f" residual: the signed root of the Poisson deviance of the counts {summed}"
         f"{', so that neighbouring pixels are correlated' if radius else ''}. Crosses mark the"
-        f" pointing.{f' Without {without} observations of on and off regions.' if without else ''}",
+        f" pointing.{f' Without {shortened(without)}, of on and off regions.' if without else ''}",
     )
     yield (
         "component_maps",
@@ -124,7 +122,7 @@ def _spectrum(fit: Fit, styles: Mapping[str, LeafStyle]) -> Iterator[Drawn]:
     d = fit.diagnostics
     for number, (s, mapped) in enumerate(zip(d.spectra, d.space_mapped, strict=True), start=1):
         where = "whole region" if mapped else "on region"
-        of = f" of {_shortened(s.observations)}" if len(d.spectra) > 1 else ""
+        of = f" of {shortened(s.observations)}" if len(d.spectra) > 1 else ""
         yield (
             "spectrum" if number == 1 else f"spectrum-{number}",
             spectrum_figure(EnergyAxis(s.edges), s.counts, s.predicted, s.band, styles),
@@ -135,13 +133,6 @@ def _spectrum(fit: Fit, styles: Mapping[str, LeafStyle]) -> Iterator[Drawn]:
             " the upper limit of a cell without events. Below: the signed root of the Poisson"
             " deviance from the total, with ±1σ shaded.",
         )
-
-
-def _shortened(names: Sequence[str]) -> str:
-    """A list of observations that fits in a caption."""
-    shown = [readable(name) for name in names[:_MOST_NAMED]]
-    rest = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {rest} more" if rest else "")
 
 
 def _membership(

@@ -13,6 +13,7 @@ from skymix.axes import FloatArray
 from skymix.report.inputs import Fit
 from skymix.report.rounding import Summary, summarise
 from skymix.study import Fixed, Split, Study
+from skymix.study.energy_scale import ENERGY_SCALE
 
 WEIGHT = "weight."
 COUNTS = "counts."
@@ -73,8 +74,10 @@ def free_parameters(fit: Fit, study: Study) -> list[Quantity]:
 
 
 def nuisance_names(fit: Fit) -> tuple[str, ...]:
-    """Names of the nuisance parameters of a fit."""
-    return tuple(nuisance["name"] for nuisance in _rates(fit).get("nuisances", ()))
+    """Names of the nuisance parameters of a fit: factors on counts, then energy scales."""
+    factors = (nuisance["name"] for nuisance in _rates(fit).get("nuisances", ()))
+    scales = (name for name in fit.likelihood.parameters if name.startswith(ENERGY_SCALE))
+    return tuple(dict.fromkeys([*factors, *scales]))
 
 
 def nuisance_parameters(fit: Fit) -> list[Quantity]:

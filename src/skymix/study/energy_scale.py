@@ -6,6 +6,8 @@ from skymix.study.likelihood import Name
 from skymix.study.parameters import Scan
 from skymix.study.quantities import PositiveNumber, Section
 
+ENERGY_SCALE = "energy_scale."
+"""How the name of an energy scale's parameter begins."""
 _LEAST_NODES = 3  # the error of interpolation is found by leaving one out
 
 

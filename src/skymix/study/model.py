@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
 from skymix.study.calibration import Calibration
 from skymix.study.channels import with_free_channels
 from skymix.study.components import AnyComponent
-from skymix.study.energy_scale import EnergyScale
+from skymix.study.energy_scale import ENERGY_SCALE, EnergyScale
 from skymix.study.likelihood import (
     ExtendedLikelihood,
     FractionLikelihood,
@@ -149,6 +149,12 @@ class Study(Section):
                         f"{place}.factor: takes the energies of {observation} to {low:.3g} to"
                         f" {high:.3g} TeV, which true_energy does not cover; widen it"
                     )
+        parameters = {parameter_name(c, f, s) for c, f, s in self.scans()}
+        if taken := parameters & {f"{ENERGY_SCALE}{name}" for name in self.energy_scales}:
+            raise ValueError(
+                f"energy_scales: {_names(taken)} is also the name of a scanned parameter; give one"
+                " of them another name"
+            )
         if scaled and not isinstance(self.likelihood, ExtendedLikelihood):
             raise ValueError(
                 "energy_scales: need a likelihood of kind 'extended', because they change how many"
@@ -271,7 +277,7 @@ class Study(Section):
         """Name and scan of the parameter that scales an observation's energies; None if fixed."""
         for name, scale in self.energy_scales.items():
             if observation in scale.observations:
-                return f"energy_scale.{name}", scale.factor
+                return f"{ENERGY_SCALE}{name}", scale.factor
         return None
 
     def scans(self) -> list[tuple[str, str, "Scan[float]"]]:

@@ -27,5 +27,5 @@ def nuisance_figure(nuisances: Sequence[Quantity]) -> Figure:
     axes.set_yticks(range(len(nuisances)), [figure_text(readable(q.name)) for q in nuisances])
     axes.set_ylim(len(nuisances) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("Factor on the expected counts")
+    axes.set_xlabel("Factor on the expected counts or on the energies")
     return figure
