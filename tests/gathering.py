@@ -25,10 +25,11 @@ def gathered(
     alike=None,
     events=None,
     modelled=False,
+    scales=None,
 ) -> LikelihoodTables:
     """Tables of observations with marginals of all leaves; extended if there are `rates`.
 
-    `event_datum`, `cells`, `alike` and `events` have an entry an observation; without them a datum
+    `event_datum`, `cells`, `alike`, `events` and `scales` have an entry an observation; without them a datum
     is an event, nothing is binned or merged, and the events are recorded.
     """
     with tempfile.TemporaryDirectory() as name:
@@ -46,7 +47,10 @@ def gathered(
                 write_product(file, marginals, NOTHING)
             data = ObservedData(datum, first.multiplicity, None if cells is None else cells[o])
             same = None if alike is None else alike[o]
-            observed.append(Observed(first.observation, path, files, lambda data=data: data, same))
+            scale = "" if scales is None else scales[o]
+            observed.append(
+                Observed(first.observation, path, files, lambda data=data: data, same, scale)
+            )
         shape = len(observations), len(observations[0])
         kind = "fractions" if rates is None else "extended"
         model = Model(tree, priors, kind, rates or {}, np.full(shape, modelled).tolist())

@@ -235,3 +235,68 @@ def test_truth_of_fractions_is_over_all_observations() -> None:
     truth = truth_of([(8, 7), (16, 9)], rates=None)
     assert truth["fraction.a"] == pytest.approx(24 / 40)
     assert truth["weight.b"] == pytest.approx(16 / 40)
+
+
+def scaled(leaves, name, factors):
+    """Marginals of leaf a with a further parameter, by whose factors the density differs."""
+    a, b = leaves
+    whole = replace(
+        a,
+        parameters=(*a.parameters, name),
+        spacings=("linear", "linear"),
+        units=("", ""),
+        nodes=np.array([3, len(factors)]),
+        node_values=np.concatenate([NODES, np.linspace(0.9, 1.1, len(factors))]),
+        density=(a.density[:, None] * factors[:, None]).reshape(-1, a.density.shape[1]),
+        expected_counts=np.multiply.outer(a.expected_counts, factors).ravel(),
+        counts_map=np.ones((3 * len(factors), 1, 1)),
+        counts_spectrum=np.ones((3 * len(factors), 1)),
+    )
+    return [whole, b]
+
+
+def test_each_telescope_has_its_own_parameter() -> None:
+    """At its nodes the likelihood is that of marginals which were made there."""
+    (first, _), (second, _), (third, _) = several()
+    factors = np.array([0.8, 1.0, 1.3]), np.array([0.5, 1.0])
+    scales = ["energy_scale.x", "energy_scale.y", ""]
+    prior = {"kind": "uniform", "lower": 0.9, "upper": 1.1}
+    priors = PRIORS | dict.fromkeys(scales[:2], prior)
+    all_of_them = [scaled(first, scales[0], factors[0]), scaled(second, scales[1], factors[1])]
+    tables = gathered([*all_of_them, third], TREE, priors, rates=RATES, scales=scales)
+    mixture = mixture_of(tables)
+    assert tables.leaf_rows.tolist() == [18, 1]
+    for i, x in enumerate((0.9, 1.0, 1.1)):
+        for j, y in enumerate((0.9, 1.1)):
+            parts = [
+                [replace(a, density=a.density * f, expected_counts=a.expected_counts * f), b]
+                for (a, b), f in zip((first, second), (factors[0][i], factors[1][j]), strict=True)
+            ]
+            alone = mixture_of(gathered([*parts, third], TREE, PRIORS, rates=RATES))
+            values = {"amplitude.a": 1.4, "amplitude.b": 0.9, "a.x": 0.3}
+            values |= {scales[0]: x, scales[1]: y}
+            got, expected = (
+                m.log_likelihood(np.array([[values[name] for name in m.names]]))[0]
+                for m in (mixture, alone)
+            )
+            assert got == pytest.approx(expected, rel=1e-12)
+
+
+def test_component_that_one_observation_does_not_see() -> None:
+    """It adds nothing there: as if that observation had the other component alone."""
+    (first, _), (second, _) = several()[:2]
+    a, b = second
+    unseen = replace(a, density=0 * a.density, expected_counts=0 * a.expected_counts)
+    tables = gathered([first, [unseen, b]], TREE, PRIORS, rates=RATES)
+    mixture = mixture_of(tables)
+    theta = np.array([[1.4, 0.9, 0.3]])
+    assert mixture.names == ("amplitude.a", "amplitude.b", "a.x")
+    alone = mixture_of(gathered([first], TREE, PRIORS, rates=RATES)).log_likelihood(theta)[0]
+    counts = 0.9 * b.expected_counts[0]
+    other = b.multiplicity @ np.log(counts * b.density[0]) - counts
+    assert mixture.log_likelihood(theta)[0] == pytest.approx(alone + other, rel=1e-12)
+    with pytest.raises(DataError, match="no counts are expected in observation run_1 at a.x = 0;"):
+        gathered([first, [unseen, b]], TREE, PRIORS)
+    nowhere = [replace(first[0], density=0 * first[0].density, expected_counts=np.zeros(3))]
+    with pytest.raises(DataError, match="component a: no counts are expected in any observation;"):
+        gathered([[*nowhere, first[1]], [unseen, b]], TREE, PRIORS, rates=RATES)
