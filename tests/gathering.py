@@ -29,8 +29,8 @@ def gathered(
 ) -> LikelihoodTables:
     """Tables of observations with marginals of all leaves; extended if there are `rates`.
 
-    `event_datum`, `cells`, `alike`, `events` and `scales` have an entry an observation; without them a datum
-    is an event, nothing is binned or merged, and the events are recorded.
+    `event_datum`, `cells`, `alike`, `events` and `scales` have an entry an observation; without
+    them a datum is an event, nothing is binned or merged, and the events are recorded.
     """
     with tempfile.TemporaryDirectory() as name:
         folder, observed = Path(name), []

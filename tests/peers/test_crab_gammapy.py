@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.peers, pytest.mark.data]
 
 STUDY = Path("config/studies/crab.yaml")
 RUNS = ("run_23523", "run_23526", "run_23559", "run_23592")
+ALONE = ("run_23523", "run_23592")  # one at 0.5 deg from the Crab, one at 1.5 deg
 
 
 def gammapy_dataset(path: Path, study, name: str):
@@ -67,9 +68,8 @@ def gammapy_joint(datasets, study):
     return source
 
 
-def gammapy_fit(path: Path, study) -> dict[str, float]:
+def gammapy_fit(dataset, study) -> dict[str, float]:
     """Index and number of source events, with errors, from a map fit of one run."""
-    dataset = gammapy_dataset(path, study, "run")
     source = gammapy_joint([dataset], study)
     spectrum = source.spectral_model
     number, slope = source_events(dataset), {}
@@ -111,10 +111,28 @@ def make_marginals(study, run: str, folder: Path) -> int:
     return number
 
 
-def skymix_fit(study, run: str, folder: Path) -> dict[str, float]:
+@pytest.fixture(scope="module")
+def made(data_folder, tmp_path_factory):
+    """Folder with events and marginals of all runs, and the number of events of each."""
+    folder, study = tmp_path_factory.mktemp("crab"), load_study(STUDY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKYMIX_DATA", str(data_folder))
+        return folder, {run: make_marginals(study, run, folder) for run in RUNS}
+
+
+@pytest.fixture(scope="module")
+def datasets(data_folder):
+    """Maps of all runs as gammapy makes them."""
+    study = load_study(STUDY)
+    return {
+        run: gammapy_dataset(data_folder / study.observations[run].events.path, study, run)
+        for run in RUNS
+    }
+
+
+def skymix_fit(study, run: str, folder: Path, number: int) -> dict[str, float]:
     """The same from the stages of skymix, by the fractions of one run."""
-    number = make_marginals(study, run, folder)
-    likelihood, posterior = folder / "likelihood.h5", folder / "posterior.nc"
+    likelihood, posterior = folder / f"{run}-likelihood.h5", folder / f"{run}.nc"
     pipeline.gather_marginals(study, run, folder / "events", folder / "marginals", likelihood)
     pipeline.sample_posterior(study, likelihood, posterior)
     draws = read_posterior(posterior)["posterior"]
@@ -128,12 +146,15 @@ def skymix_fit(study, run: str, folder: Path) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize("run", RUNS)
-def test_index_and_source_events_agree(run, data_folder, tmp_path, monkeypatch, capsys) -> None:
+@pytest.mark.parametrize("run", ALONE)
+def test_index_and_source_events_agree(
+    run, made, datasets, data_folder, monkeypatch, capsys
+) -> None:
     monkeypatch.setenv("SKYMIX_DATA", str(data_folder))
     study = fractions_of_each(load_study(STUDY))
-    ours = skymix_fit(study, run, tmp_path)
-    theirs = gammapy_fit(data_folder / study.observations[run].events.path, study)
+    folder, numbers = made
+    ours = skymix_fit(study, run, folder, numbers[run])
+    theirs = gammapy_fit(datasets[run].copy(name="alone"), study)
     with capsys.disabled():
         for name, fit in (("skymix", ours), ("gammapy", theirs)):
             print(
@@ -149,21 +170,17 @@ def test_index_and_source_events_agree(run, data_folder, tmp_path, monkeypatch, 
     np.testing.assert_allclose(ours["number_error"], theirs["number_error"], rtol=0.2)
 
 
-def test_joint_flux_and_index_agree(data_folder, tmp_path, monkeypatch, capsys) -> None:
+def test_joint_flux_and_index_agree(made, datasets, data_folder, monkeypatch, capsys) -> None:
     """Amplitude and index of four runs together, the background of each free in both."""
     monkeypatch.setenv("SKYMIX_DATA", str(data_folder))
     study = load_study(STUDY)
-    likelihood, posterior = tmp_path / "likelihood.h5", tmp_path / "posterior.nc"
-    for run in RUNS:
-        make_marginals(study, run, tmp_path)
-    pipeline.gather_marginals(
-        study, "joint", tmp_path / "events", tmp_path / "marginals", likelihood
-    )
+    folder, _ = made
+    likelihood, posterior = folder / "likelihood.h5", folder / "posterior.nc"
+    pipeline.gather_marginals(study, "joint", folder / "events", folder / "marginals", likelihood)
     pipeline.sample_posterior(study, likelihood, posterior)
     draws = read_posterior(posterior)["posterior"]
-    paths = [data_folder / study.observations[run].events.path for run in RUNS]
-    datasets = [gammapy_dataset(path, study, run) for run, path in zip(RUNS, paths, strict=True)]
-    spectrum = gammapy_joint(datasets, study).spectral_model
+    maps = [datasets[run] for run in RUNS]
+    spectrum = gammapy_joint(maps, study).spectral_model
     for name, scale in (("amplitude", 1e-11), ("index", 1.0)):
         values = draws[f"crab.{name}"].values / scale
         theirs = getattr(spectrum, name)
@@ -177,6 +194,6 @@ def test_joint_flux_and_index_agree(data_folder, tmp_path, monkeypatch, capsys) 
         assert abs(values.mean() - value) < 0.35 * error
         np.testing.assert_allclose(values.std(), error, rtol=0.2)
     levels = [float(draws[f"background.{run}"].mean()) for run in RUNS]
-    norms = [dataset.background_model.spectral_model.norm for dataset in datasets]
+    norms = [dataset.background_model.spectral_model.norm for dataset in maps]
     for ours, norm in zip(levels, norms, strict=True):
         assert abs(ours - norm.value) < 0.35 * norm.error

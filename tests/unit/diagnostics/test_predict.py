@@ -1,5 +1,7 @@
 """Membership and predicted counts against their definitions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -87,6 +89,32 @@ def fit():
         mixture_of(tables), tables, posterior, [Observed(events, leaves)], [Space(GRID)]
     )
     return found, leaves, events, theta
+
+
+def test_data_spaces_stand_side_by_side(fit) -> None:
+    """The same observation twice, once without a map: spectra of both, the map of the first."""
+    found, leaves, events, theta = fit
+    again = [replace(m, observation="other") for m in leaves]
+    tables = gathered([leaves, again], TREE, PRIORS)
+    fractions = {"fraction.a": theta[None, :, 0], "a.x": theta[None, :, 1]}
+    draws = xr.Dataset({name: (("chain", "draw"), v) for name, v in fractions.items()})
+    two = predict_posterior(
+        mixture_of(tables),
+        tables,
+        xr.DataTree.from_dict({"/posterior": draws}),
+        [Observed(events, leaves, 1), Observed(replace(events, observation="other"), again, 0)],
+        [Space(GRID), Space(GRID, mapped=False)],
+    )
+    first, second = two.spectra
+    assert (first.observations, second.observations) == (("other",), ("run",))
+    for spectrum in (first, second):
+        np.testing.assert_array_equal(spectrum.edges, GRID.energy.edges)
+        np.testing.assert_array_equal(spectrum.counts, found.counts_spectrum)
+        np.testing.assert_allclose(spectrum.predicted, found.predicted_spectrum)
+        np.testing.assert_allclose(spectrum.band, found.predicted_spectrum_band)
+    np.testing.assert_array_equal(two.counts_map, found.counts_map)
+    np.testing.assert_allclose(two.predicted_map, found.predicted_map)
+    assert two.space_mapped.tolist() == [1, 0]
 
 
 def at(table: np.ndarray, x: float) -> np.ndarray:

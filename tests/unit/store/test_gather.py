@@ -295,7 +295,7 @@ def test_component_that_one_observation_does_not_see() -> None:
     counts = 0.9 * b.expected_counts[0]
     other = b.multiplicity @ np.log(counts * b.density[0]) - counts
     assert mixture.log_likelihood(theta)[0] == pytest.approx(alone + other, rel=1e-12)
-    with pytest.raises(DataError, match="no counts are expected in observation run_1 at a.x = 0;"):
+    with pytest.raises(DataError, match=r"are expected in observation run_1 at a\.x = 0;"):
         gathered([first, [unseen, b]], TREE, PRIORS)
     nowhere = [replace(first[0], density=0 * first[0].density, expected_counts=np.zeros(3))]
     with pytest.raises(DataError, match="component a: no counts are expected in any observation;"):

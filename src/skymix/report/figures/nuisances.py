@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from skymix.report.labels import figure_text, readable
 from skymix.report.quantities import Quantity
 from skymix.report.style import PAGE, POSTERIOR, TRUTH
+from skymix.study.energy_scale import ENERGY_SCALE
 
 
 def nuisance_figure(nuisances: Sequence[Quantity]) -> Figure:
@@ -27,5 +28,6 @@ def nuisance_figure(nuisances: Sequence[Quantity]) -> Figure:
     axes.set_yticks(range(len(nuisances)), [figure_text(readable(q.name)) for q in nuisances])
     axes.set_ylim(len(nuisances) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel("Factor on the expected counts or on the energies")
+    scaled = any(q.name.startswith(ENERGY_SCALE) for q in nuisances)
+    axes.set_xlabel("Factor on the expected counts" + " or on the energies" * scaled)
     return figure

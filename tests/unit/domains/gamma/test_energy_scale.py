@@ -18,9 +18,7 @@ SCALES = np.linspace(0.9, 1.1, 5)
 
 def marginals_of(exposure, data, binned):
     def marginals(observed):
-        return [
-            marginalise(Blob(), observed.exposure, observed.data, binned, 1e-6, "blob", "run")
-        ]
+        return [marginalise(Blob(), observed.exposure, observed.data, binned, 1e-6, "blob", "run")]
 
     (found,) = over_scales("energy_scale.it", SCAN, Observed(data, exposure), marginals)
     return found
@@ -35,9 +33,7 @@ def test_scaled_energies_are_those_of_a_moved_dispersion(binned) -> None:
     assert found.nodes.tolist() == [5, 5]
     np.testing.assert_allclose(found.node_values[5:], SCALES)
     for k, scale in enumerate(SCALES):
-        response = replace(
-            exposure.response, log_migra=exposure.response.log_migra + np.log(scale)
-        )
+        response = replace(exposure.response, log_migra=exposure.response.log_migra + np.log(scale))
         moved = replace(exposure, response=response)
         alone = marginalise(Blob(), moved, data, binned, 1e-6, "blob", "run")
         # The scan of an event may leave out other cells.
