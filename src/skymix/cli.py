@@ -243,10 +243,10 @@ def sample_posterior(
     from skymix import pipeline
     from skymix.sampling import Executor, deadline, run_on_ranks
 
-    end = deadline(walltime, os.environ)
     kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
 
     def sample(executor: Executor) -> None:
+        end = deadline(walltime, os.environ)
         loaded = pipeline.load(study)
         pipeline.sample_posterior(loaded, likelihood, output, run, executor, kept, end)
 

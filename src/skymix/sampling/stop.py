@@ -1,14 +1,18 @@
 """Asking a run to stop where it can go on later: by a signal, or because its time is over."""
 
+import logging
 import signal
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 _SLACK_SHARE, _MOST_SLACK = 0.05, 30.0  # of the time budget, and seconds
+_PATIENCE = 30.0  # seconds that squeue may take
 
 
 class StopRequest:
@@ -52,13 +56,37 @@ class StopRequest:
 
 
 def deadline(walltime: float | None, environment: Mapping[str, str]) -> float | None:
-    """When a job must have ended, in seconds since the epoch.
+    """When a job must have ended, in seconds since the epoch; None if nobody ends it.
 
     Parameters
     ----------
     walltime : minutes from now; without it the end of the SLURM job, if this is in one
+    environment : variables of this process, in which SLURM names the job and perhaps its end
     """
     if walltime is not None:
         return time.time() + 60 * walltime
     end = environment.get("SLURM_JOB_END_TIME", "")
-    return float(end) if end.isdigit() and float(end) > time.time() else None
+    if end.isdigit():
+        return float(end) if float(end) > time.time() else None
+    job = environment.get("SLURM_JOB_ID")
+    return _end_of_job(job, environment) if job else None
+
+
+def _end_of_job(job: str, environment: Mapping[str, str]) -> float | None:
+    """End of a SLURM job as squeue has it; a job step of snakemake is not told by its environment."""
+    try:
+        said = subprocess.run(
+            ["squeue", "--noheader", "--jobs", job, "--format", "%e"],
+            env={**environment, "SLURM_TIME_FORMAT": "standard"},
+            capture_output=True,
+            text=True,
+            timeout=_PATIENCE,
+            check=True,
+        ).stdout.strip()
+        end = datetime.fromisoformat(said).timestamp()
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        logging.warning(
+            "the end of SLURM job %s is not known (%s); --walltime can tell it", job, error
+        )
+        return None
+    return end if end > time.time() else None

@@ -3,6 +3,9 @@
 import os
 import signal
 import time
+from datetime import datetime, timedelta
+
+import pytest
 
 from skymix.sampling.stop import StopRequest, deadline
 
@@ -33,3 +36,30 @@ def test_the_end_of_a_slurm_job_is_known() -> None:
     walltime = deadline(2, {"SLURM_JOB_END_TIME": str(int(now) + 600)})
     assert walltime is not None
     assert abs(walltime - now - 120) < 10
+
+
+@pytest.fixture
+def squeue(tmp_path, monkeypatch):
+    """Let a script stand for squeue: it prints one line, or fails."""
+
+    def write(line: str) -> dict[str, str]:
+        script = tmp_path / "squeue"
+        script.write_text(f'#!/bin/sh\n[ "$3" = 12 ] && echo {line}\n', encoding="utf-8")
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        return {**os.environ, "SLURM_JOB_ID": "12"}
+
+    return write
+
+
+def test_squeue_is_asked_for_the_end_of_a_slurm_job(squeue, caplog) -> None:
+    end = datetime.now().replace(microsecond=0) + timedelta(minutes=5)
+    environment = squeue(end.isoformat())
+    assert deadline(None, environment) == end.timestamp()
+    assert not caplog.records
+    assert deadline(None, {**environment, "SLURM_JOB_ID": "13"}) is None  # squeue fails
+    assert deadline(None, squeue("NONE")) is None
+    assert [record.message.split(" (")[0] for record in caplog.records] == [
+        "the end of SLURM job 13 is not known",
+        "the end of SLURM job 12 is not known",
+    ]
