@@ -15,6 +15,7 @@ from skymix.study.channels import with_free_channels
 from skymix.study.load import study_from_mapping
 from skymix.study.messages import kinds_of, models_of
 from skymix.study.model import Study
+from skymix.study.observation import ObservationTable
 from skymix.study.quantities import Default, Unit
 
 _WIDTH = 100
@@ -39,6 +40,10 @@ def commented_yaml(raw: Mapping[str, Any]) -> str:
         If `raw` is not a valid study.
     """
     study = study_from_mapping(raw)
+    if raw.get("observation_table"):  # its rows stay in their file
+        given = {name: study.observations[name] for name in raw.get("observations") or {}}
+        table = ObservationTable.model_validate(raw["observation_table"])
+        study = study.model_copy(update={"observations": given, "observation_table": table})
     filled = _fill(study.model_dump(mode="json"), with_free_channels(raw))
     return "\n".join([*_HEADER, *_section(study, filled, "", set())]) + "\n"
 

@@ -204,9 +204,15 @@ class OnOffEvents(Section):
 
 
 class ParametricTelescope(Section):
-    """The built-in telescope: closed formulas, no file."""
+    """The built-in telescope: closed formulas, no file; larger or smaller, sharper or not."""
 
     kind: Literal["parametric"] = Field(description="Where the response comes from.")
+    area_scale: PositiveNumber = Field(
+        default=Default(1.0), description="Factor on effective area and background rate."
+    )
+    psf_scale: PositiveNumber = Field(
+        default=Default(1.0), le=5, description="Factor on the radius of the PSF."
+    )
 
 
 class RecordedResponse(Section):

@@ -34,7 +34,7 @@ def tabulate_response(
     if isinstance(settings, ParametricTelescope):
         from skymix.domains.gamma.telescope import telescope_response
 
-        return telescope_response(axis_true), {}
+        return telescope_response(axis_true, settings.area_scale, settings.psf_scale), {}
     from skymix.domains.gamma.irf import read_point_like_response, read_response
     from skymix.domains.gamma.irf_types import Stated
 

@@ -48,8 +48,16 @@ _OFFSET_STEP, _FOV_STEP = 0.5, 0.1  # deg
 _MIGRA_SIGMAS = 6.0
 
 
-def telescope_response(axis_true: EnergyAxis) -> Response:
+def telescope_response(
+    axis_true: EnergyAxis, area_scale: float = 1.0, psf_scale: float = 1.0
+) -> Response:
     """Response of the built-in telescope on the given true energies.
+
+    Parameters
+    ----------
+    axis_true : true energy cells
+    area_scale : factor on effective area and background rate: a larger or smaller array
+    psf_scale : factor on the containment radius
 
     Raises
     ------
@@ -67,22 +75,23 @@ def telescope_response(axis_true: EnergyAxis) -> Response:
     energy = sub_energies(axis_true)
     weights = area_weights(effective_area(energy, np.zeros(1)))
     log_migra, edisp = _edisp(energy, weights)
-    rad, psf = _psf(energy, weights, offset)
+    rad, psf = _psf(energy, weights, offset, psf_scale)
     fov = np.linspace(-OFFSET_MAX, OFFSET_MAX, round(2 * OFFSET_MAX / _FOV_STEP) + 1)
     area = effective_area(energy, offset[:, None, None]).mean(axis=2)
     background_energy = np.array([low, high])
+    rate = background(background_energy[:, None, None], fov[:, None], fov[None, :])
     return Response(
         offset=offset,
         energy_true_edges=axis_true.edges,
         log_migra=log_migra,
         rad=rad,
-        effective_area=area,
+        effective_area=area_scale * area,
         edisp=np.repeat(edisp[None], offset.size, axis=0),
         psf=psf,
         background_energy=background_energy,
         background_fov_lon=fov,
         background_fov_lat=fov,
-        background=background(background_energy[:, None, None], fov[:, None], fov[None, :]),
+        background=area_scale * rate,
         fov_alignment="RADEC",
         instrument="skymix parametric telescope",
     )
@@ -141,14 +150,14 @@ def _edisp(energy: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatAr
 
 
 def _psf(
-    energy: FloatArray, weights: FloatArray, offset: FloatArray
+    energy: FloatArray, weights: FloatArray, offset: FloatArray, scale: float
 ) -> tuple[FloatArray, FloatArray]:
     """Radial nodes, and the mean PSF of each cell, (noffset, nrad, ncell) sr-1."""
-    widest = float(r68(energy.min(), offset.max())) / _R68_IN_SIGMA * _TAIL_WIDTH
+    widest = scale * float(r68(energy.min(), offset.max())) / _R68_IN_SIGMA * _TAIL_WIDTH
     rad = rad_nodes(_TAIL_SIGMAS * widest)
     psf = np.empty((offset.size, rad.size, len(energy)))
     for k, angle in enumerate(offset):
         for c in range(len(energy)):
-            at = psf_density(rad[:, None], r68(energy[c], angle))
+            at = psf_density(rad[:, None], scale * r68(energy[c], angle))
             psf[k, :, c] = normalised_psf(at, rad) @ weights[c]
     return rad, psf

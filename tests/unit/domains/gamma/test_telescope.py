@@ -114,3 +114,13 @@ def test_like_cta_south(response, data_folder):
     for e in cells:
         radius = float(r68(AXIS.centres[e], response.offset[1]))
         assert containment(cta, 1, e, radius) == pytest.approx(0.68, abs=0.2)
+
+
+def test_a_smaller_blunter_array(response):
+    other = telescope_response(AXIS, area_scale=0.25, psf_scale=1.5)
+    np.testing.assert_allclose(other.effective_area, 0.25 * response.effective_area)
+    np.testing.assert_allclose(other.background, 0.25 * response.background)
+    np.testing.assert_array_equal(other.edisp, response.edisp)
+    for k, e in ((0, 30), (6, 30)):
+        radius = 1.5 * float(r68(AXIS.centres[e], response.offset[k]))
+        assert containment(other, k, e, radius) == pytest.approx(0.68, abs=2e-3)
