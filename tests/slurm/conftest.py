@@ -38,16 +38,31 @@ class Slurm:
         )
         return done.stdout
 
-    def wait_for(self, rule: str, run: "subprocess.Popen[bytes]") -> tuple[str, str]:
-        """Number and node of a job of this rule, as soon as one runs."""
+    def wait_for(
+        self, rule: str, run: "subprocess.Popen[bytes]", after: str = "0"
+    ) -> tuple[str, str]:
+        """Number and node of a job of this rule, as soon as one runs that came after another."""
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline and run.poll() is None:
             for line in self.call("squeue", "-h", "-t", "R", "-o", "%A %N %k").splitlines():
                 job, node, comment = line.split(maxsplit=2)
-                if rule in comment:
+                if rule in comment and int(job) > int(after):
                     return job, node
             time.sleep(0.2)
         raise AssertionError(f"no job of {rule} ran")
+
+    def release_requeued(self, job: str, run: "subprocess.Popen[bytes]") -> None:
+        """Start the jobs of a node that died at once: SLURM lets them wait for two minutes."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and run.poll() is None:
+            lines = self.call("squeue", "-h", "-t", "PD", "-o", "%A %r").splitlines()
+            waiting = [line.split()[0] for line in lines if line.endswith("BeginTime")]
+            for each in waiting:
+                self.call("scontrol", "update", f"JobId={each}", "StartTime=now")
+            if job in waiting:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"job {job} was not put back into the queue")
 
 
 @pytest.fixture(scope="session")

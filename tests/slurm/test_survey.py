@@ -1,5 +1,10 @@
 """A survey on a real SLURM: the products of the same study run locally, whatever breaks."""
 
+import os
+import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import h5py
@@ -9,8 +14,9 @@ from tests.slurm.conftest import QUICK, ROOT
 from tests.survey import survey, write_survey
 
 CTA_SOUTH = "gamma/cta-prod5-irfs/Prod5-South-20deg-AverageAz-14MSTs37SSTs.180000s-v0.1.fits.gz"
-RANKS = ("sample_posterior:mpi=srun --mpi=pmi2", "sample_posterior:tasks=2")
-PROFILE = ("--profile", str(ROOT / "profiles/slurm"), *QUICK, "--set-resources", *RANKS)
+PROFILE = ("--profile", str(ROOT / "profiles/slurm"), *QUICK)
+RANKS = ("--set-resources", "sample_posterior:tasks=2")
+FIT = "results/survey/fits/joint"
 NUMBER = 4
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
@@ -19,6 +25,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slur
 def write(folder, data):
     raw = survey()
     raw["jobs"] = {"observations": 2}
+    raw["sampler"] = {"live_points": 1000, "dlogz": 0.05, "sample": "rwalk"}
+    raw["sampler"]["checkpoint_every"] = 0.1
     write_survey(folder, raw, NUMBER, data / CTA_SOUTH)
 
 
@@ -28,7 +36,7 @@ def local(tmp_path_factory, workflow, data_folder):
     folder = tmp_path_factory.mktemp("local")
     write(folder, data_folder)
     run = workflow(folder, "--cores", "2")
-    assert run.wait(timeout=300) == 0, (folder / "run.log").read_text()
+    assert run.wait(timeout=400) == 0, (folder / "run.log").read_text()
     return folder
 
 
@@ -60,20 +68,92 @@ def assert_same_products(one: Path, other: Path) -> None:
     assert (other / "results/survey/report/index.html").stat().st_size > 10_000
 
 
+def wait_for(path: Path, run: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert run.poll() is None
+        assert time.monotonic() < deadline, path
+        time.sleep(0.1)
+
+
+def finish(run: "subprocess.Popen[bytes]", folder: Path) -> str:
+    """What a run of the workflow said that ended well."""
+    code = run.wait(timeout=400)
+    log = (folder / "run.log").read_text()
+    assert code == 0, log
+    return log
+
+
+def resumed(folder: Path) -> bool:
+    """Whether the sampling that made the posterior went on from a checkpoint."""
+    log = folder / "results/survey/logs/fits/joint/posterior.log"
+    return "going on from iteration" in log.read_text()
+
+
 def test_survey_with_a_dead_node_and_a_cancelled_job(slurm, workflow, local, tmp_path, data_folder):
     """A node loses its power under a bundle, the sampling is cancelled: all goes on by itself."""
     write(tmp_path, data_folder)
-    run = workflow(tmp_path, *PROFILE, env=slurm.environment)
+    run = workflow(tmp_path, *PROFILE, *RANKS, env=slurm.environment)
     try:
         job, node = slurm.wait_for("marginalise_bundle", run)
         slurm.call("tests/slurm/node.sh", "kill", node)
         slurm.call("tests/slurm/node.sh", "start", node)
+        slurm.release_requeued(job, run)
         job, _ = slurm.wait_for("sample_posterior", run)
+        wait_for(tmp_path / FIT / "posterior.nc.checkpoint", run)
         slurm.call("scancel", job)
-        code = run.wait(timeout=400)
+        log = finish(run, tmp_path)
     finally:
         run.kill()
-    log = (tmp_path / "run.log").read_text()
-    assert code == 0, log
     assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in log
+    assert resumed(tmp_path)
+    assert_same_products(local, tmp_path)
+
+
+def rank_process(job: str, rank: int) -> int:
+    """Process of a rank of a job; 0 if there is none yet."""
+    wanted = {f"SLURM_JOB_ID={job}".encode(), f"PMI_RANK={rank}".encode()}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            found = wanted <= set((process / "environ").read_bytes().split(b"\0"))
+        except OSError:
+            continue
+        if found:
+            return int(process.name)
+    return 0
+
+
+def test_sampling_that_lacks_time_and_loses_a_rank(slurm, workflow, local, tmp_path):
+    """It knows when its job ends, stops before, and a rank that is killed ends the next attempt."""
+    shutil.copytree(local, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "run.log").unlink()
+    for name in ("posterior.nc", "diagnostics.h5"):
+        (tmp_path / FIT / name).unlink()
+    (tmp_path / "late").touch()  # the first attempt has some seconds of its minute
+    launcher = f"sample_posterior:mpi={ROOT}/tests/slurm/late.sh srun --mpi=pmi2"
+    settings = (*RANKS, launcher, "sample_posterior:runtime=1")
+    run = workflow(tmp_path, *PROFILE, *settings, env=slurm.environment)
+    try:
+        first, _ = slurm.wait_for("sample_posterior", run)
+        second, _ = slurm.wait_for("sample_posterior", run, after=first)
+        while not (process := rank_process(second, 1)):
+            assert run.poll() is None
+            time.sleep(0.1)
+        os.kill(process, signal.SIGKILL)
+        killed = time.monotonic()
+        while second in slurm.call("squeue", "-h", "-t", "R", "-o", "%A").split():
+            assert time.monotonic() - killed < 40
+            time.sleep(0.2)
+        log = finish(run, tmp_path)
+    finally:
+        run.kill()
+    said = [
+        path.read_text()
+        for job in (first, second)
+        for path in tmp_path.glob(f".snakemake/slurm_logs/**/{job}.log")
+    ]
+    assert "skymix: stopped because its time is over" in said[0]
+    assert "exit status 85" in said[0] or "exit code 85" in said[0], said[0]
+    assert f"SLURM-job '{second}' failed" in log
+    assert resumed(tmp_path)
     assert_same_products(local, tmp_path)

@@ -161,7 +161,8 @@ def test_a_signal_stops_with_a_checkpoint(skymix, folder, whole, number, ranks) 
     assert not (folder / output).exists()
     with pytest.raises(DataError, match=r"another run \(sampler settings differ\); delete it"):
         sample(folder, "short", output)
-    finish(skymix(2 - ranks, "long", output))  # on another number of ranks
+    text = finish(skymix(2 - ranks, "long", output))  # on another number of ranks
+    assert text.count("centre_5h: going on from iteration") == 1
     assert_same(read_posterior(folder / output), whole)
     assert not kept.exists()
 

@@ -99,6 +99,8 @@ def sample_nested(
                     pool=pool,
                     queue_size=pool.size,
                 )
+            elif progress is not None:
+                progress.close(f"going on from iteration {sampler.it}, {clock.seconds:.0f} s")
             for state in sampler.sample(dlogz=dlogz, save_bounds=False):
                 if progress is not None:
                     logz, remaining = float(state.logz), float(state.delta_logz)

@@ -73,7 +73,7 @@ def deadline(walltime: float | None, environment: Mapping[str, str]) -> float | 
 
 
 def _end_of_job(job: str, environment: Mapping[str, str]) -> float | None:
-    """End of a SLURM job as squeue has it; a job step of snakemake is not told by its environment."""
+    """End of a SLURM job as squeue has it; snakemake's job steps are not told by a variable."""
     try:
         said = subprocess.run(
             ["squeue", "--noheader", "--jobs", job, "--format", "%e"],
@@ -83,10 +83,9 @@ def _end_of_job(job: str, environment: Mapping[str, str]) -> float | None:
             timeout=_PATIENCE,
             check=True,
         ).stdout.strip()
-        end = datetime.fromisoformat(said).timestamp()
+        return datetime.fromisoformat(said).timestamp()
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         logging.warning(
             "the end of SLURM job %s is not known (%s); --walltime can tell it", job, error
         )
         return None
-    return end if end > time.time() else None
