@@ -432,10 +432,6 @@ def _draws(
         if isinstance(mixture, TabulatedMixture):
             return sample_laplace(mixture, settings.draws, seed, progress)
         return sample_conditional(mixture, {}, settings.draws, seed)[0]
-    if not isinstance(mixture, TabulatedMixture):
-        raise StudyError(
-            "sampler: 'nuts' is for the likelihood 'fractions'; use the sampler 'nested'"
-        )
     return sample_nuts(
         model_from_mixture(mixture),
         settings.chains,

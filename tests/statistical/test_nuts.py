@@ -5,14 +5,21 @@ import pytest
 from scipy import stats
 
 from skymix.errors import SkymixError
-from skymix.mixture import LeafTable, ParameterAxis, TabulatedMixture, Tree
-from skymix.mixture.priors import LogUniform
+from skymix.mixture import (
+    Data,
+    LeafTable,
+    Nuisance,
+    ParameterAxis,
+    RateMixture,
+    TabulatedMixture,
+    Tree,
+)
+from skymix.mixture.priors import LogNormal, LogUniform
 from skymix.sampling import model_from_mixture, sample_nested, sample_nuts
 from skymix.sampling.pymc_import import import_pymc
 
 
-@pytest.fixture(scope="module")
-def mixture():
+def fractions():
     rng = np.random.default_rng(3)
     x = np.concatenate([rng.normal(0, 1, 300), rng.uniform(-10, 10, 700)])
     widths = np.geomspace(0.3, 4, 12)
@@ -24,8 +31,41 @@ def mixture():
     return TabulatedMixture(tree, [line, flat], np.ones(x.size), {"s": LogUniform(0.3, 4)})
 
 
-@pytest.mark.parametrize("backend", ["pymc", "nutpie"])
-def test_tabulated_mixture_agrees_with_nested_sampling(mixture, backend):
+def rates():
+    """Two data sets with a level of their background each, and the flux of a shared source."""
+    rng = np.random.default_rng(4)
+    widths = np.geomspace(0.3, 4, 12)
+    dataset = np.repeat([0, 1], [400, 600])
+    x = np.concatenate(
+        [
+            rng.normal(0, 1, 100),
+            rng.uniform(-10, 10, 300),
+            rng.normal(0, 1, 200),
+            rng.uniform(-10, 10, 400),
+        ]
+    )
+    expected = {
+        "line": np.array([[90.0], [180.0]]) * np.ones(12),
+        "flat": np.array([[320.0], [410]]),
+    }
+    share = {name: counts / counts.sum(axis=0) for name, counts in expected.items()}
+    line = stats.norm(0, widths[:, None]).pdf(x) * share["line"][dataset].T
+    axes = (ParameterAxis("s", widths, "log"),)
+    level = LogNormal(1.0, 0.1)
+    return RateMixture(
+        Tree.from_mapping({"children": {"line": None, "flat": None}}),
+        [LeafTable("line", line, axes), LeafTable("flat", 0.05 * share["flat"][dataset].T)],
+        expected,
+        Data(np.ones(1000), dataset),
+        {"line": LogUniform(0.1, 10), "flat": 1.0},
+        [Nuisance(f"level.{o}", ("flat",), (o,), level) for o in (0, 1)],
+        {"s": LogUniform(0.3, 4)},
+    )
+
+
+@pytest.mark.parametrize(("make", "backend"), [(fractions, "nutpie"), (rates, "pymc")])
+def test_mixture_agrees_with_nested_sampling(make, backend):
+    mixture = make()
     nested = sample_nested(mixture, 400, 0.1, "single", "unif", 1)
     weight = np.exp(nested.log_weight)
     mean = weight @ nested.samples

@@ -7,7 +7,7 @@ parameters. Where several data sets are combined, p_k is a density over all of t
 integral over the data space of one is the part of the component's events expected there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from skymix.mixture.densities import Data, DensityTable, LeafTable, scanned_name
 from skymix.mixture.gradient import by_fractions
 from skymix.mixture.points import log_likelihood
 from skymix.mixture.priors import Prior, Priors
-from skymix.mixture.tree import Tree
+from skymix.mixture.tree import Node, Tree
 
 
 class TabulatedMixture:
@@ -72,6 +72,15 @@ class TabulatedMixture:
     def labels(self) -> tuple[str, ...]:
         """Names fit for an axis."""
         return self.names
+
+    @property
+    def single_priors(self) -> dict[str, Prior]:
+        """Prior of each parameter that is no fraction."""
+        return dict(self.priors)
+
+    def splits(self) -> Iterator[Node]:
+        """The splits whose fractions are parameters, and fixed ones among them."""
+        return self.tree.splits()
 
     def prior_transform(self, u: FloatArray) -> FloatArray:
         """Parameters, (n, ndim), of unit-cube points (n, ndim)."""

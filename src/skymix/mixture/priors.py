@@ -137,7 +137,7 @@ class LogNormal:
             )
 
     @cached_property
-    def _logarithm(self) -> TruncatedNormal:
+    def logarithm(self) -> TruncatedNormal:
         """Prior of ln x."""
         low = np.log(self.lower) if self.lower > 0 else -np.inf
         width = self.dex * np.log(10)
@@ -145,14 +145,14 @@ class LogNormal:
 
     def transform(self, u: FloatArray) -> FloatArray:
         """Inverse cumulative distribution."""
-        value = np.exp(self._logarithm.transform(u))
+        value = np.exp(self.logarithm.transform(u))
         return np.asarray(np.clip(value, self.lower, self.upper))
 
     def log_density(self, x: FloatArray) -> FloatArray:
         """Density of ln x over x."""
         inside = (x > 0) & (x >= self.lower) & (x <= self.upper)
         log_x = np.log(np.where(inside, x, self.median))
-        return np.where(inside, self._logarithm.log_density(log_x) - log_x, -np.inf)
+        return np.where(inside, self.logarithm.log_density(log_x) - log_x, -np.inf)
 
 
 def prior_from_mapping(settings: Mapping[str, Any]) -> Prior:

@@ -10,16 +10,18 @@ between the nodes; the tables hold s_ok p_ok, a density over all data sets toget
 and densities are normalised alike everywhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from skymix.axes import FloatArray, IntArray
+from skymix.mixture.amplitudes import Amplitudes
 from skymix.mixture.densities import Data, DensityTable, LeafTable, interpolated, scanned_names
+from skymix.mixture.gradient import interpolation_slopes
 from skymix.mixture.likelihood import in_tree_order
 from skymix.mixture.priors import Prior, Priors
-from skymix.mixture.tree import Tree
+from skymix.mixture.tree import Node, Tree
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class RateMixture:
         self.tree = tree
         self.leaves = in_tree_order(tree, leaves)
         self.multiplicity = data.multiplicity
-        self._amplitudes = _Amplitudes(tree, amplitudes)
+        self._amplitudes = Amplitudes(tree, amplitudes)
         self._nuisances = tuple(nuisances)
         self._physical = physical or {}
         factors = {
@@ -110,6 +112,15 @@ class RateMixture:
     def labels(self) -> tuple[str, ...]:
         """Names fit for an axis."""
         return self.names
+
+    @property
+    def single_priors(self) -> dict[str, Prior]:
+        """Prior of each parameter that is no fraction."""
+        return {**self._factors.by_name, **self.priors}
+
+    def splits(self) -> Iterator[Node]:
+        """The splits whose fractions are parameters, and fixed ones among them."""
+        return self._amplitudes.splits()
 
     def prior_transform(self, u: FloatArray) -> FloatArray:
         """Parameters, (n, ndim), of unit-cube points (n, ndim)."""
@@ -139,6 +150,56 @@ class RateMixture:
         applied = rates[:, None] * factors
         expected = applied * self._interpolated_shares(theta)
         return self._table.log_sum(theta, applied) - _row_sums(expected)
+
+    def log_likelihood_gradient(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Log likelihood, (n,), of parameters (n, ndim), and its derivative by them, (n, ndim).
+
+        The derivative is one-sided on the nodes of a scanned parameter, and NaN or infinite where
+        the likelihood or a nuisance factor is zero.
+        """
+        rates, factors = self.rates(theta), self.factors(theta)
+        shares = self._interpolated_shares(theta) if self._apart else np.ones_like(factors)
+        applied = rates[:, None] * factors
+        sets = applied if self._apart else applied[:, 0]
+        value, by_applied, gradient = self._table.log_sum_gradient(theta, sets)
+        value -= _row_sums(applied * shares)
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):  # where L is zero
+            slope = by_applied.reshape(applied.shape) - shares
+            self._add_by_nuisances(theta, slope * applied, gradient)
+            by_rate = (slope * factors).sum(axis=1)
+            self._add_by_counts(theta, applied, by_rate, gradient)
+        return value, gradient
+
+    def _add_by_nuisances(
+        self, theta: FloatArray, by_log: FloatArray, gradient: FloatArray
+    ) -> None:
+        """Derivative by the nuisances, from that by the logarithms of the applied factors."""
+        for nuisance in self._nuisances:
+            column = self.names.index(nuisance.name)
+            leaves = [self.tree.leaves.index(leaf) for leaf in nuisance.leaves]
+            where = slice(None) if nuisance.datasets is None else list(nuisance.datasets)
+            gradient[:, column] = _row_sums(by_log[:, where][:, :, leaves]) / theta[:, column]
+
+    def _add_by_counts(
+        self, theta: FloatArray, applied: FloatArray, by_rate: FloatArray, gradient: FloatArray
+    ) -> None:
+        """Derivative by amplitudes, fractions and, through the counts, scanned parameters."""
+        arguments = self._amplitude_arguments(theta)
+        amplitude, by_leaf = self._amplitudes.of_nodes(*arguments), {}
+        for k, (leaf, (rows, weights)) in enumerate(
+            zip(self.leaves, self.leaf_rows(theta), strict=True)
+        ):
+            by_leaf[leaf.name] = by_rate[:, k] * interpolated(self._totals[k], rows, weights)
+            for column, slope in interpolation_slopes(leaf.axes, self.names, theta):
+                total = interpolated(self._totals[k], rows, slope)
+                gradient[:, column] += by_rate[:, k] * amplitude[leaf.name] * total
+                if self._apart:
+                    share = interpolated(self._shares[k], rows, slope)
+                    gradient[:, column] -= (applied[:, :, k] * share).sum(axis=1)
+        by_node, by_fraction = self._amplitudes.chain(*arguments, by_leaf)
+        for name, derivative in by_node.items():
+            gradient[:, self.names.index(f"amplitude.{name}")] = derivative
+        gradient[:, self._fraction_columns] = by_fraction
 
     def rates(self, theta: FloatArray) -> FloatArray:
         """Counts of the leaves over all data sets without nuisances, (n, nleaf)."""
@@ -232,58 +293,6 @@ class RateMixture:
             ],
             axis=2,
         )
-
-
-class _Amplitudes:
-    """Factors of the nodes of a tree: one a leaf, or one a split whose children share it.
-
-    Parameters
-    ----------
-    tree : the tree
-    amplitudes : by node; a number if it is fixed
-    """
-
-    def __init__(self, tree: Tree, amplitudes: Mapping[str, Prior | float]) -> None:
-        self._fixed = {name: a for name, a in amplitudes.items() if isinstance(a, float)}
-        splits = {node.name: node for node in tree.splits() if node.name}
-        self._leaves = [name for name in amplitudes if name not in splits]
-        self._trees = {name: Tree(splits[name]) for name in amplitudes if name in splits}
-        reached = [*self._leaves, *(leaf for t in self._trees.values() for leaf in t.leaves)]
-        if sorted(reached) != sorted(tree.leaves):
-            raise ValueError(
-                f"amplitudes reach the leaves {sorted(reached)}, expected each of"
-                f" {sorted(tree.leaves)} once"
-            )
-        self.fractions = tuple(name for t in self._trees.values() for name in t.free_fractions)
-
-    def transform(self, u: FloatArray) -> FloatArray:
-        """Fractions, (n, nfraction), of unit-cube points."""
-        parts = [tree.transform(part) for tree, part in self._split(u)]
-        return np.concatenate([u[:, :0], *parts], axis=1)
-
-    def log_prior(self, fractions: FloatArray) -> FloatArray:
-        """Log prior density of the fractions, (n,)."""
-        total = np.zeros(fractions.shape[0])
-        for tree, part in self._split(fractions):
-            total += tree.log_prior(part)
-        return total
-
-    def of_nodes(
-        self, free: Mapping[str, FloatArray], fractions: FloatArray
-    ) -> dict[str, FloatArray]:
-        """Factor on the amplitude of each leaf and of each split that has one, (n,) each."""
-        ones = np.ones(fractions.shape[0])
-        found = {name: value * ones for name, value in self._fixed.items()} | dict(free)
-        for name, (tree, part) in zip(self._trees, self._split(fractions), strict=True):
-            weights = tree.weights(part)
-            found |= {leaf: found[name] * weights[:, k] for k, leaf in enumerate(tree.leaves)}
-        return found
-
-    def _split(self, columns: FloatArray) -> list[tuple[Tree, FloatArray]]:
-        """Columns of each tree."""
-        ends = np.cumsum([tree.ndim for tree in self._trees.values()])[:-1]
-        parts = np.split(columns, ends, axis=1) if self._trees else []
-        return list(zip(self._trees.values(), parts, strict=True))
 
 
 def _shares(expected: FloatArray) -> FloatArray:

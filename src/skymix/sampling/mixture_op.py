@@ -6,7 +6,8 @@ its gradient has jumps at the nodes, which NUTS bears, as its proposals are corr
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -14,15 +15,21 @@ import numpy as np
 
 from skymix.axes import FloatArray
 from skymix.errors import SkymixError
-from skymix.mixture import Prior, TabulatedMixture
-from skymix.mixture.priors import LogUniform, SimplexPrior, TruncatedNormal, Uniform
+from skymix.mixture import Prior, RateMixture, TabulatedMixture
+from skymix.mixture.priors import (
+    LogNormal,
+    LogUniform,
+    SimplexPrior,
+    TruncatedNormal,
+    Uniform,
+)
 from skymix.mixture.tree import Node
 from skymix.sampling.pymc_import import import_pymc
 
 Gradient = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
-def model_from_mixture(mixture: TabulatedMixture) -> Any:
+def model_from_mixture(mixture: TabulatedMixture | RateMixture) -> Any:
     """PyMC model with the priors and the likelihood of a mixture, and its names.
 
     Raises
@@ -37,36 +44,81 @@ def model_from_mixture(mixture: TabulatedMixture) -> Any:
             " or scan a parameter"
         )
     with pm.Model() as model:
-        columns = []
-        for node in mixture.tree.splits():
-            columns += _fractions(pm, node)
-        columns += [_parameter(pm, name, prior) for name, prior in mixture.priors.items()]
-        theta = pm.math.stack(columns)
-
+        columns = _parameters(pm, mixture.single_priors)
+        for node in mixture.splits():
+            columns |= _fractions(pm, node)
+        for name, column in columns.items():
+            pm.Deterministic(name, column)
+        theta = pm.math.stack([columns[name] for name in mixture.names])
         pm.Potential("log_likelihood", log_likelihood_op(mixture.log_likelihood_gradient)(theta)[0])
     return model
 
 
-def _fractions(pm: Any, node: Node) -> list[Any]:
+def _fractions(pm: Any, node: Node) -> dict[str, Any]:
     if not isinstance(node.prior, SimplexPrior):
-        return []
+        return {}
     shares = pm.Dirichlet(f"split.{node.name or 'root'}", np.array(node.prior.concentration))
-    children = node.child_names()[:-1]
-    return [pm.Deterministic(f"fraction.{child}", shares[j]) for j, child in enumerate(children)]
+    return {f"fraction.{child}": shares[j] for j, child in enumerate(node.child_names()[:-1])}
 
 
-def _parameter(pm: Any, name: str, prior: Prior) -> Any:
+def _parameters(pm: Any, priors: Mapping[str, Prior]) -> dict[str, Any]:
+    """Parameters by name, from one variable for all whose priors are of one kind.
+
+    The time that PyTensor takes to compile a model grows with its variables, not with their size.
+    """
+    alike: dict[tuple[str, bool, bool], dict[str, _Interval]] = {}
+    for name, prior in priors.items():
+        interval = _interval(prior)
+        bounded = (
+            interval.sd is None or math.isfinite(interval.lower),
+            math.isfinite(interval.upper),
+        )
+        key = ("ln " if interval.log else "") + ("flat" if interval.sd is None else "normal")
+        alike.setdefault((key, *bounded), {})[name] = interval
+    columns: dict[str, Any] = {}
+    for (kind, below, above), group in alike.items():
+        own = f"{kind} {'[' if below else '('}{']' if above else ')'}"
+        values = _variable(pm, own, list(group.values()), below, above)
+        columns |= {name: values[j] for j, name in enumerate(group)}
+    return columns
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """A prior that is flat, or normal, between two bounds in the parameter or its logarithm."""
+
+    lower: float
+    upper: float
+    mean: float = 0.0
+    sd: float | None = None
+    log: bool = False
+
+
+def _interval(prior: Prior) -> _Interval:
     match prior:
         case Uniform():
-            return pm.Uniform(name, prior.lower, prior.upper)
+            return _Interval(prior.lower, prior.upper)
         case LogUniform():
-            log = pm.Uniform(f"ln {name}", math.log(prior.lower), math.log(prior.upper))
-            return pm.Deterministic(name, pm.math.exp(log))
+            return _Interval(math.log(prior.lower), math.log(prior.upper), log=True)
         case TruncatedNormal():
-            return pm.TruncatedNormal(
-                name, prior.mean, prior.sd, lower=prior.lower, upper=prior.upper
-            )
-    raise SkymixError(f"the prior of '{name}' ({type(prior).__name__}) has no PyMC counterpart")
+            return _Interval(prior.lower, prior.upper, prior.mean, prior.sd)
+        case LogNormal():
+            within = prior.logarithm
+            return _Interval(within.lower, within.upper, within.mean, within.sd, log=True)
+    raise SkymixError(f"a prior of the kind {type(prior).__name__} has no PyMC counterpart")
+
+
+def _variable(pm: Any, name: str, group: Sequence[_Interval], below: bool, above: bool) -> Any:
+    """Values of the parameters of a group, whose bounds are all finite or all infinite."""
+    lower, upper = np.array([i.lower for i in group]), np.array([i.upper for i in group])
+    if group[0].sd is None:
+        values = pm.Uniform(name, lower, upper)
+    else:
+        shape = {"mu": np.array([i.mean for i in group]), "sigma": np.array([i.sd for i in group])}
+        bounds = {"lower": lower if below else None, "upper": upper if above else None}
+        cut = below or above
+        values = pm.TruncatedNormal(name, **shape, **bounds) if cut else pm.Normal(name, **shape)
+    return pm.math.exp(values) if group[0].log else values
 
 
 @cache

@@ -2,14 +2,23 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from skymix.mixture import LeafTable, ParameterAxis, TabulatedMixture, Tree
-from skymix.mixture.priors import LogUniform, TruncatedNormal, Uniform
+from skymix.mixture import (
+    Data,
+    LeafTable,
+    Nuisance,
+    ParameterAxis,
+    RateMixture,
+    TabulatedMixture,
+    Tree,
+)
+from skymix.mixture.priors import LogNormal, LogUniform, TruncatedNormal, Uniform
 from skymix.sampling.mixture_op import model_from_mixture
+from skymix.sampling.pymc_import import MODE, import_pymc
 
 
-@pytest.fixture(scope="module")
-def mixture():
+def fractions():
     rng = np.random.default_rng(4)
     mass = ParameterAxis("mass", np.array([0.1, 0.3, 1.0, 5.0]), "log")
     index = ParameterAxis("index", np.array([-2.0, -1.0, 0.5]), "linear")
@@ -36,6 +45,41 @@ def mixture():
     return TabulatedMixture(tree, leaves, rng.integers(1, 4, 40).astype(float), priors)
 
 
+def rates():
+    """Every kind of prior of a factor, and a split with an amplitude."""
+    rng = np.random.default_rng(6)
+    mass = ParameterAxis("mass", np.array([0.1, 0.3, 1.0, 5.0]), "log")
+    pair = {"prior": {"beta": [2, 3]}, "children": {"b": None, "c": None}}
+    expected = {
+        "a": rng.uniform(5, 30, (2, 4)),
+        "b": rng.uniform(5, 30, (2, 1)),
+        "c": rng.uniform(5, 30, (2, 1)),
+    }
+    dataset = np.repeat([0, 1], 20)
+    return RateMixture(
+        Tree.from_mapping({"children": {"a": None, "pair": pair}}),
+        [
+            LeafTable(k, rng.random((v.shape[1], 40)), (mass,) * (k == "a"))
+            for k, v in expected.items()
+        ],
+        expected,
+        Data(np.ones(40), dataset),
+        {"a": LogUniform(0.1, 10), "pair": TruncatedNormal(1.0, 0.3, 0.0, np.inf)},
+        [
+            Nuisance("norm.0", ("b",), (0,), LogNormal(1.0, 0.1)),
+            Nuisance("norm.1", ("b",), (1,), LogNormal(1.1, 0.2)),
+            Nuisance("area", ("a", "c"), None, LogNormal(1.0, 0.1, 0.5, 2.0)),
+            Nuisance("shift", ("a",), (1,), Uniform(0.5, 1.5)),
+        ],
+        {"mass": LogUniform(0.1, 5.0)},
+    )
+
+
+@pytest.fixture(scope="module", params=[fractions, rates])
+def mixture(request):
+    return request.param()
+
+
 def test_gradient_is_that_of_central_differences(mixture):
     theta = mixture.prior_transform(np.random.default_rng(1).random((20, mixture.ndim)))
     value, gradient = mixture.log_likelihood_gradient(theta)
@@ -50,17 +94,32 @@ def test_gradient_is_that_of_central_differences(mixture):
 def test_model_has_the_likelihood_of_the_mixture_and_its_gradient(mixture):
     model = model_from_mixture(mixture)
     point = model.initial_point()
-    outputs = model.replace_rvs_by_values(
-        [*(model[name] for name in mixture.names), model.potentiallogp]
-    )
-    *theta, likelihood = model.compile_fn(outputs, mode="NUMBA")(point)
+    named = [*(model[name] for name in mixture.names), model.potentiallogp]
+    outputs = [*model.replace_rvs_by_values(named), model.logp(), model.dlogp()]
+    evaluate = model.compile_fn(outputs, mode=MODE)  # one function, as compiling takes the time
+    *theta, likelihood, _, gradient = evaluate(point)
     assert likelihood == pytest.approx(mixture.log_likelihood(np.array(theta)[None])[0])
-    value, gradient = model.compile_logp(mode="NUMBA"), model.compile_dlogp(mode="NUMBA")(point)
     at = 0
     for name, start in point.items():
         for i in np.ndindex(np.shape(start)):
             step = np.zeros(np.shape(start))
             step[i] = 1e-6
-            there, back = (value(point | {name: start + s}) for s in (step, -step))
+            there, back = (evaluate(point | {name: start + s})[-2] for s in (step, -step))
             assert gradient[at] == pytest.approx((there - back) / 2e-6, rel=1e-4, abs=1e-5)
             at += 1
+
+
+@pytest.mark.filterwarnings("ignore:The effect of Potentials")  # none on the prior
+def test_prior_of_the_model_is_that_of_the_mixture(mixture):
+    """Each parameter's quantiles, of draws from the model and of the transform of the cube."""
+    pm = import_pymc()
+    draws = pm.sample_prior_predictive(
+        4000,
+        model_from_mixture(mixture),
+        var_names=mixture.names,
+        random_seed=1,
+        compile_kwargs={"mode": MODE},
+    ).prior
+    expected = mixture.prior_transform(np.random.default_rng(2).random((4000, mixture.ndim)))
+    for j, name in enumerate(mixture.names):
+        assert stats.ks_2samp(draws[name].values.ravel(), expected[:, j]).pvalue > 1e-3, name
