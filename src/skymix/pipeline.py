@@ -309,6 +309,7 @@ def sample_posterior(
         SerialExecutor,
         Session,
         StopRequest,
+        check_evidence,
         sample_nested,
     )
     from skymix.store.tables import mixture_of
@@ -344,7 +345,7 @@ def sample_posterior(
         Session(executor or SerialExecutor(), kept, StopRequest(deadline)),
     )
     if run is None:
-        _write_posterior(output, nested, mixture, tables, _checked(mixture, seed), provenance)
+        _write_posterior(output, nested, mixture, tables, check_evidence(mixture, seed), provenance)
     else:
         write_product(output, _run_product(nested), provenance)
     if kept is not None:
@@ -353,7 +354,7 @@ def sample_posterior(
 
 def merge_runs(study: Study, likelihood: Path, runs: Sequence[Path], output: Path) -> None:
     """Merge independent runs into one posterior and write it."""
-    from skymix.sampling import NestedRun, Timing
+    from skymix.sampling import NestedRun, Timing, check_evidence
     from skymix.sampling import merge_runs as merge
     from skymix.store.tables import mixture_of
 
@@ -377,7 +378,7 @@ def merge_runs(study: Study, likelihood: Path, runs: Sequence[Path], output: Pat
     seed = _sampler_seed(study, fit_of(study, tables.observations))
     provenance = Provenance(settings, _inputs(likelihood, *runs), seed)
     merged = merge(parts)
-    _write_posterior(output, merged, mixture, tables, _checked(mixture, seed), provenance)
+    _write_posterior(output, merged, mixture, tables, check_evidence(mixture, seed), provenance)
 
 
 def _check_run(study: Study, run: int | None) -> None:
@@ -403,14 +404,6 @@ def _run_product(run: "NestedRun") -> RunProduct:
     names = {f.name for f in dataclasses.fields(RunProduct)} - set(RUN_TIMING)
     fields = {name: getattr(run, name) for name in names}
     return RunProduct(**fields, **dataclasses.asdict(run.timing))
-
-
-def _checked(mixture: "TabulatedMixture | RateMixture", seed: int) -> dict[str, Any]:
-    """A second evidence, for the mixtures of which there is one."""
-    from skymix.mixture import TabulatedMixture
-    from skymix.sampling import check_evidence
-
-    return check_evidence(mixture, seed) if isinstance(mixture, TabulatedMixture) else {}
 
 
 def _draws(

@@ -47,7 +47,7 @@ def merge_runs(runs: Sequence[NestedRun]) -> NestedRun:
         n_calls=sum(run.n_calls for run in runs),
         seconds=float(seconds.sum()),
         timing=_mean_timing([run.timing for run in runs], seconds),
-        **evidence_of(logl[order], volume),
+        **evidence_of(logl[order], volume, float(start)),
     )
 
 

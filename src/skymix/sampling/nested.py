@@ -155,22 +155,47 @@ def _collect(
         n_calls=calls,
         seconds=seconds,
         timing=timing,
-        **evidence_of(logl, log_volume),
+        **evidence_of(logl, log_volume, float(sampler.logvol_init)),
     )
 
 
-def evidence_of(log_likelihood: FloatArray, log_prior_volume: FloatArray) -> dict[str, Any]:
+def evidence_of(
+    log_likelihood: FloatArray, log_prior_volume: FloatArray, log_first_volume: float
+) -> dict[str, Any]:
     """Weights, evidence, its error and information of dead points, as fields of a run."""
-    log_weight, logz, variance, information = compute_integrals(
+    log_weight, logz, _, information = compute_integrals(
         logl=log_likelihood, logvol=log_prior_volume
     )
     log_weight = log_weight - logz[-1]
+    log_weight -= np.logaddexp.reduce(log_weight)
+    height = np.exp(log_likelihood + log_prior_volume - logz[-1])
     return {
-        "log_weight": log_weight - np.logaddexp.reduce(log_weight),
+        "log_weight": log_weight,
         "log_evidence": float(logz[-1]),
-        "log_evidence_error": float(np.sqrt(max(variance[-1], 0.0))),
+        "log_evidence_error": _error(log_weight, height, log_prior_volume, log_first_volume),
         "information": float(information[-1]),
     }
+
+
+def _error(
+    log_weight: FloatArray, height: FloatArray, log_prior_volume: FloatArray, start: float
+) -> float:
+    """Standard error of ln Z from the unknown shrinkage of the prior volume.
+
+    Each dead point shrinks the volume by a factor t whose logarithm has a standard deviation of
+    1 / n, n the live points at that time (Skilling 2006, Bayesian Analysis 1, 833). To first order
+
+        Var(ln Z) = sum_j (d ln Z / d ln t_j)^2 / n_j^2,
+        d ln Z / d ln t_j = sum_{i > j} p_i - L_j X_j / Z,
+
+    with the weights p: about the information over n where n is constant, and right also where
+    live points leave one by one at the end of a run or are those of several runs. A first volume
+    below 1 is taken as known.
+    """
+    weight = np.exp(log_weight)
+    later = np.append(np.cumsum(weight[:0:-1])[::-1], 0.0)
+    inverse_live = np.expm1(-np.diff(log_prior_volume, prepend=start))
+    return float(np.sqrt((((later - height) * inverse_live) ** 2).sum()))
 
 
 def _insertion_ranks(logl: FloatArray, born: IntArray, n_live: int) -> IntArray:
