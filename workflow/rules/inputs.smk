@@ -53,6 +53,8 @@ def bundle_settings(wildcards):
     """Checksum of all settings that shape what a bundle makes."""
     names = BUNDLES[wildcards.bundle]
     leaves = STUDY.tree.leaves()
-    parts = [settings("marginals", observation=n, component=c) for n in names for c in leaves]
+    parts = [
+        settings("marginals", observation=n, component=c) for n in names for c in leaves
+    ]
     parts += [settings("events", observation=name) + KEYS[name] for name in names]
     return hashlib.sha256("".join([*names, *parts]).encode()).hexdigest()
