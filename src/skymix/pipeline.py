@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -500,9 +501,15 @@ def _marginals(path: Path, observation: str, component: str) -> Marginals:
 
 def _response(study: Study, observation: str, path: Path) -> Response:
     """Response of an observation, made with the settings of this study."""
-    response = read_product(path, Response)
+    response = _read_response(path, path.stat().st_mtime_ns if path.exists() else 0)
     require_settings(path, stage_settings(study, "response", observation=observation))
     return response
+
+
+@lru_cache(maxsize=2)
+def _read_response(path: Path, _modified: int) -> Response:
+    """A response; kept while its file stays the same, as a calibration reads it again and again."""
+    return read_product(path, Response)
 
 
 def predict_posterior(

@@ -5,6 +5,9 @@ import pytest
 from scipy import integrate, stats
 
 from skymix.errors import SkymixError
+from skymix.mixture import Data, LeafTable, RateMixture, Tree
+from skymix.mixture.priors import Uniform
+from skymix.sampling import check_evidence
 from skymix.sampling.conditional import sample_conditional
 
 OFF, RATIO = 500, 10.0  # counts off the source, and their exposure over that of the source
@@ -118,3 +121,31 @@ def test_refuses_a_likelihood_of_zero():
 def test_refuses_few_effective_draws():
     with pytest.raises(SkymixError, match="are worth"):
         sample_conditional(OnOff(40), {"efficiency": 1.0}, 400, 0)
+
+
+@pytest.mark.parametrize("counts", [[90.0, 180.0], [3.0, 5.0]])
+def test_second_evidence_of_an_extended_likelihood(counts):
+    """A source over a background in two data sets: against quadrature."""
+    rng = np.random.default_rng(4)
+    dataset = np.repeat([0, 1], [60, 100])
+    x = np.where(rng.random(160) < 0.3, rng.normal(0, 1, 160), rng.uniform(-10, 10, 160))
+    expected = {"line": np.array(counts)[:, None], "flat": np.array([[40.0], [70.0]])}
+    share = {name: mu / mu.sum() for name, mu in expected.items()}
+    density = {"line": stats.norm(0, 1).pdf(x), "flat": np.full(160, 0.05)}
+    mixture = RateMixture(
+        Tree.from_mapping({"children": {"line": None, "flat": None}}),
+        [LeafTable(k, p * share[k][dataset].T, ()) for k, p in density.items()],
+        expected,
+        Data(np.ones(160), dataset),
+        {"line": Uniform(0.0, 20.0), "flat": Uniform(0.5, 2.0)},
+        [],
+        {},
+    )
+    line, flat = np.linspace(0, 20, 4001), np.linspace(0.5, 2, 151)
+    theta = np.stack(np.meshgrid(line, flat, indexing="ij"), axis=-1).reshape(-1, 2)
+    value = mixture.log_likelihood(theta).reshape(4001, 151)
+    height = integrate.trapezoid(np.exp(value - value.max()), flat)
+    log_evidence = np.log(integrate.trapezoid(height, line) / (20 * 1.5)) + value.max()
+    found = check_evidence(mixture, 1)
+    assert set(found) == {"laplace_logz", "laplace_logzerr", "laplace_effective_size"}
+    assert abs(found["laplace_logz"] - log_evidence) < 4 * found["laplace_logzerr"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from scipy import integrate, special
+from scipy import integrate, special, stats
 
 from skymix.mixture import LeafTable, ParameterAxis, TabulatedMixture, Tree, prior_from_mapping
 from skymix.sampling import sample_nested
@@ -126,6 +126,18 @@ def check(problem, expected: float, bound: str, sample: str) -> None:
     pulls = np.array([(r.log_evidence - expected) / r.log_evidence_error for r in runs])
     assert np.all(np.abs(pulls) < 3), pulls
     assert abs(pulls.mean()) < 2 / np.sqrt(len(pulls)) + 0.5, pulls
+
+
+def test_reported_error_is_the_scatter_over_seeds() -> None:
+    """With much of the evidence in the last live points, which leave one by one."""
+    mixture, seeds = two_densities(), 24
+    runs = [sample_nested(mixture, 100, 0.8, "single", "unif", seed) for seed in range(seeds)]
+    errors = np.array([run.log_evidence_error for run in runs])
+    expected = np.sqrt(np.mean([run.information for run in runs]) / 100)
+    assert errors.mean() == pytest.approx(expected, rel=0.1)
+    scatter = np.var([run.log_evidence for run in runs], ddof=1)
+    low, high = stats.chi2(seeds - 1).ppf([1e-3, 1 - 1e-3]) / (seeds - 1)
+    assert low < scatter / (errors**2).mean() < high
 
 
 def test_posterior_of_the_mixture_is_that_of_the_quadrature() -> None:

@@ -11,10 +11,17 @@ from dynesty.internal_samplers import (
 )
 from tests.unit.sampling.test_batches import pool_of
 
-from skymix.mixture import LeafTable, ParameterAxis, TabulatedMixture, Tree
-from skymix.mixture.priors import LogUniform, TruncatedNormal, Uniform
+from skymix.mixture import (
+    Data,
+    LeafTable,
+    Nuisance,
+    ParameterAxis,
+    RateMixture,
+    TabulatedMixture,
+    Tree,
+)
+from skymix.mixture.priors import LogNormal, LogUniform, TruncatedNormal, Uniform
 
-NDIM = 9
 TREE = {
     "prior": {"dirichlet": [1, 0.5, 2]},
     "children": {
@@ -25,8 +32,7 @@ TREE = {
 }
 
 
-@pytest.fixture(scope="module")
-def mixture() -> TabulatedMixture:
+def fractions() -> TabulatedMixture:
     """Nine parameters of every kind of prior, 1777 data."""
     rng = np.random.default_rng(1)
     axes = {
@@ -48,6 +54,31 @@ def mixture() -> TabulatedMixture:
     }
     multiplicity = rng.integers(1, 9, 1777).astype(float)
     return TabulatedMixture(Tree.from_mapping(TREE), leaves, multiplicity, priors)
+
+
+def rates() -> RateMixture:
+    """Two amplitudes, of a leaf and of a split, a level in each of five data sets, a mass."""
+    rng = np.random.default_rng(5)
+    mass = ParameterAxis("mass", np.geomspace(0.1, 10, 7), "log")
+    expected = {k: rng.uniform(5, 90, (5, 7 if k == "a" else 1)) for k in "abc"}
+    pair = {"prior": {"beta": [2, 3]}, "children": {"b": None, "c": None}}
+    return RateMixture(
+        Tree.from_mapping({"children": {"a": None, "pair": pair}}),
+        [
+            LeafTable(k, rng.gamma(1.0, size=(v.shape[1], 777)), (mass,) * (k == "a"))
+            for k, v in expected.items()
+        ],
+        expected,
+        Data(np.ones(777), rng.integers(0, 5, 777)),
+        {"a": LogUniform(0.1, 10), "pair": TruncatedNormal(1.0, 0.3, 0.0, np.inf)},
+        [Nuisance(f"level.{o}", ("b", "c"), (o,), LogNormal(1.0, 0.1)) for o in range(5)],
+        {"mass": LogUniform(0.1, 10)},
+    )
+
+
+@pytest.fixture(scope="module", params=[fractions, rates])
+def mixture(request) -> TabulatedMixture | RateMixture:
+    return request.param()
 
 
 @pytest.fixture(scope="module")
