@@ -2,6 +2,6 @@
 # late.sh LAUNCHER...: a launcher that comes late, if the file `late` is there, and then is punctual.
 if [ -e late ]; then
     rm late
-    sleep 45
+    sleep 50
 fi
 exec "$@"

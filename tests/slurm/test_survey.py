@@ -15,7 +15,7 @@ from tests.survey import survey, write_survey
 
 CTA_SOUTH = "gamma/cta-prod5-irfs/Prod5-South-20deg-AverageAz-14MSTs37SSTs.180000s-v0.1.fits.gz"
 PROFILE = ("--profile", str(ROOT / "profiles/slurm"), *QUICK)
-RANKS = ("--set-resources", "sample_posterior:tasks=2")
+RANKS = "sample_posterior:mpi=srun --mpi=pmi2", "sample_posterior:tasks=2"
 FIT = "results/survey/fits/joint"
 NUMBER = 4
 
@@ -93,7 +93,7 @@ def resumed(folder: Path) -> bool:
 def test_survey_with_a_dead_node_and_a_cancelled_job(slurm, workflow, local, tmp_path, data_folder):
     """A node loses its power under a bundle, the sampling is cancelled: all goes on by itself."""
     write(tmp_path, data_folder)
-    run = workflow(tmp_path, *PROFILE, *RANKS, env=slurm.environment)
+    run = workflow(tmp_path, *PROFILE, "--set-resources", *RANKS, env=slurm.environment)
     try:
         job, node = slurm.wait_for("marginalise_bundle", run)
         slurm.call("tests/slurm/node.sh", "kill", node)
@@ -130,8 +130,8 @@ def test_sampling_that_lacks_time_and_loses_a_rank(slurm, workflow, local, tmp_p
     for name in ("posterior.nc", "diagnostics.h5"):
         (tmp_path / FIT / name).unlink()
     (tmp_path / "late").touch()  # the first attempt has some seconds of its minute
-    launcher = f"sample_posterior:mpi={ROOT}/tests/slurm/late.sh srun --mpi=pmi2"
-    settings = (*RANKS, launcher, "sample_posterior:runtime=1")
+    ranks = [setting.replace("srun", f"{ROOT}/tests/slurm/late.sh srun") for setting in RANKS]
+    settings = "--set-resources", *ranks, "sample_posterior:runtime=1"
     run = workflow(tmp_path, *PROFILE, *settings, env=slurm.environment)
     try:
         first, _ = slurm.wait_for("sample_posterior", run)

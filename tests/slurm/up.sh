@@ -36,7 +36,8 @@ fi
 munge --socket="$lab/munge-run/sock" -n >/dev/null || die "munge is mute, see $lab/munge-run/log"
 
 # A node may claim more processors than there are (config_overrides), and has its own TmpFS, where
-# pmix keeps its sockets. Jobs start and failures show at once. There is no accounting, so no sacct.
+# pmix keeps its sockets. Jobs start and failures show at once; one that is late has a minute more, so
+# that it can show that it ends by itself. There is no accounting, so no sacct.
 cat >"$lab/slurm.conf" <<EOF
 ClusterName=lab
 SlurmctldHost=$host(127.0.0.1)
@@ -68,6 +69,7 @@ ReturnToService=2
 SlurmdTimeout=10
 SlurmctldTimeout=20
 KillWait=2
+OverTimeLimit=1
 MinJobAge=3600
 MaxArraySize=10001
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=2
