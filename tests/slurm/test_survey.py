@@ -129,6 +129,7 @@ def test_sampling_that_lacks_time_and_loses_a_rank(slurm, workflow, local, tmp_p
     (tmp_path / "run.log").unlink()
     for name in ("posterior.nc", "diagnostics.h5"):
         (tmp_path / FIT / name).unlink()
+    shutil.rmtree(tmp_path / "results/survey/report")
     (tmp_path / "late").touch()  # the first attempt has some seconds of its minute
     ranks = [setting.replace("srun", f"{ROOT}/tests/slurm/late.sh srun") for setting in RANKS]
     settings = "--set-resources", *ranks, "sample_posterior:runtime=1"
