@@ -43,6 +43,13 @@ class Part:
     points: Points | None
     spectrum: FloatArray
 
+    @property
+    def content(self) -> FloatArray:
+        """Counts per unit spectrum of the whole sky, (nenergy,)."""
+        on_map = 0.0 if self.map is None else self.map.sum(axis=(0, 1))
+        at_points = 0.0 if self.points is None else self.points.values.sum(axis=0)
+        return np.asarray(on_map + at_points)
+
 
 def parts_of(source: Source, rows: Rows, exposure: Exposure) -> Iterator[Part]:
     """Parts of a component; terms with a single spectrum are added up beforehand."""

@@ -127,10 +127,9 @@ def _add(out: Counts, part: Part, sums: FloatArray, exposure: Exposure, data: Da
     out.counts_map[rows] += counts_map
     out.counts_spectrum[rows] += part.spectrum @ by_energy.T
     out.expected[rows] += counts_map.sum(axis=(1, 2))
-    if part.map is not None:
-        peak = exposure.psf.values.max(axis=(0, 1)) * part.map.sum(axis=(0, 1))
-        smeared = dispersion.max(axis=1) / grid.energy.widths[:, None]
-        out.neglected[rows] += part.spectrum @ (NEGLIGIBLE * peak * smeared).T
+    peak = exposure.psf.values.max(axis=(0, 1)) * part.content
+    smeared = dispersion.max(axis=1) / grid.energy.widths[:, None]
+    out.neglected[rows] += part.spectrum @ (NEGLIGIBLE * peak * smeared).T
     if data is not None:
         _add_at_data(out, part, sums, exposure, data)
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skymix.axes import FloatArray, IntArray, SkyGrid
 from skymix.domains.gamma.psf_pixels import (
@@ -282,14 +283,24 @@ def _block_span(psf: FloatArray) -> IntArray:
 
     An offset node covers what its neighbours need, as pixels between two nodes need both.
     """
-    seen = psf > NEGLIGIBLE * psf.max(axis=1, keepdims=True)
-    seen = np.logical_or.reduceat(seen, np.arange(0, seen.shape[1], _BLOCK), axis=1)
+    seen = np.logical_or.reduceat(_seen(psf), np.arange(0, psf.shape[1], _BLOCK), axis=1)
     wide = seen.copy()
     wide[1:] |= seen[:-1]
     wide[:-1] |= seen[1:]
-    first = np.where(wide.any(axis=2), wide.argmax(axis=2), psf.shape[2])
-    last = np.where(wide.any(axis=2), psf.shape[2] - wide[..., ::-1].argmax(axis=2), 0)
-    return np.stack([first.T, last.T], axis=2).astype(np.int64)
+    return np.ascontiguousarray(_span(wide).transpose(1, 0, 2))
+
+
+def _seen(psf: FloatArray) -> NDArray[np.bool_]:
+    """Where a table (noffset, nrad, nenergy) is not negligible."""
+    return np.asarray(psf > NEGLIGIBLE * psf.max(axis=1, keepdims=True))
+
+
+def _span(seen: NDArray[np.bool_]) -> IntArray:
+    """Half-open range that holds all that is seen along the last axis, (..., 2)."""
+    some, size = seen.any(axis=-1), seen.shape[-1]
+    first = np.where(some, seen.argmax(axis=-1), size)
+    last = np.where(some, size - seen[..., ::-1].argmax(axis=-1), 0)
+    return np.stack([first, last], axis=-1).astype(np.int64)
 
 
 def _alike(true_sky: SkyGrid, data_sky: SkyGrid) -> list[list[int]]:
@@ -322,8 +333,10 @@ def points_to_pixels(
     -------
     (nlat_data, nlon_data, noffset, nenergy) content of each data pixel by offset node
     """
-    noffset, _, nenergy = table.values.shape
+    noffset, nrad, nenergy = table.values.shape
     sums = np.zeros((*data_sky.shape, noffset, nenergy))
+    span = _span(_seen(table.values))
+    lit = np.flatnonzero((span[..., 0] < span[..., 1]).any(axis=0))
     pixel, height = _cell(data_sky)
     rule_lon = in_radians(difference_rules(pixel, 0.0))
     apply_points(
@@ -336,7 +349,9 @@ def points_to_pixels(
         np.radians(data_sky.lat),
         np.ascontiguousarray(data_sky.solid_angle[:, 0]),
         table.values,
+        span,
         math.radians(table.rad_max),
+        math.radians(table.rad_max) * ((lit[-1] + 1) / (nrad - 1)) ** 2 if lit.size else 0.0,
         math.radians(float(table.scale.min())),
         math.radians(math.hypot(pixel, height) / math.sqrt(2)),
         rule_lon,

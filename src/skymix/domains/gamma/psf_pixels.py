@@ -229,7 +229,9 @@ def apply_points(
     lat_data: Any,
     solid_angle: Any,
     psf: Any,
+    span: Any,
     rad_max: float,
+    reach: float,
     scale: float,
     width: float,
     rule_lon: Any,
@@ -237,7 +239,11 @@ def apply_points(
     squares: Any,
     sums: Any,
 ) -> None:
-    """Spread points over all data pixels; the arguments are those of `points_to_pixels`."""
+    """Spread points over all data pixels; the arguments are those of `points_to_pixels`.
+
+    span : (noffset, nrad, 2) half-open range of energies of each node of the PSF
+    reach : pixels whose edges are farther get nothing
+    """
     _, nr, ne = psf.shape
     radial = np.zeros(nr)
     value = np.empty(ne)
@@ -245,27 +251,31 @@ def apply_points(
     for p in range(lon.size):
         k, f = node[p], fraction[p]
         for b in range(lat_data.size):
-            if abs(lat[p] - lat_data[b]) >= rad_max + width:
+            if abs(lat[p] - lat_data[b]) >= reach + width:
                 continue
             for j in range(lon_data.size):
                 dlon = lon[p] - lon_data[j]
                 distance = _distance(lat[p], lat_data[b], dlon)
-                if distance >= rad_max + width:
+                if distance >= reach + width:
                     continue
                 level = level_of(distance, width, scale)
                 first, last = _scatter(
                     lat[p], lat_data[b], dlon, rule_lon, rule_lat, level, u_scale, squares, radial
                 )
                 value[:] = 0.0
+                start, stop = ne, 0
                 for r in range(first, last + 1):
                     w0, w1 = (1.0 - f) * radial[r], f * radial[r]
                     radial[r] = 0.0
                     if w0 + w1 != 0.0:
-                        for e in range(ne):
+                        e0 = min(span[k, r, 0], span[k + 1, r, 0])
+                        e1 = max(span[k, r, 1], span[k + 1, r, 1])
+                        start, stop = min(start, e0), max(stop, e1)
+                        for e in range(e0, e1):
                             value[e] += w0 * psf[k, r, e] + w1 * psf[k + 1, r, e]
                 out0, out1 = sums[b, j, k], sums[b, j, k + 1]
                 area = solid_angle[b]
-                for e in range(ne):
+                for e in range(start, stop):
                     v = value[e] * content[p, e] * area
                     out0[e] += (1.0 - f) * v
                     out1[e] += f * v
