@@ -6,7 +6,7 @@ interrupted goes on, and one that gains an observation makes that one only.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,62 +34,85 @@ def marginalise_bundle(study: Study, observations: Sequence[str], output: Path) 
     root, made = results_folder(study), 0
     sums: dict[str, str] = {}
     for name in observations:
-        for product in _products(study, name):
+        products = list(_before(study, name))
+        for product in products:
             if not _is_valid(product):
                 product.make()
                 made += 1
-            sums[str(product.path.relative_to(root))] = file_sha256(product.path)
+        marginals = _marginals(study, name)
+        missing = {c: product.path for c, product in marginals.items() if not _is_valid(product)}
+        if missing:
+            response, events = (product.path for product in products)
+            pipeline.marginalise_together(study, name, events, response, missing)
+            made += len(missing)
+        for path in [p.path for p in (*products, *marginals.values())]:
+            sums[str(path.relative_to(root))] = file_sha256(path)
     write_image(output, json.dumps(sums, indent=1).encode())
     return made
 
 
 @dataclass(frozen=True)
 class _Product:
-    """A file that a stage makes: its class, the settings and files that shape it, the stage."""
+    """A file that a stage makes: its class, and the settings and files that shape it."""
 
     path: Path
     kind: Any
     settings: Mapping[str, Any]
     inputs: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class _Made(_Product):
+    """A product with the stage that makes it."""
+
     make: Callable[[], object]
 
 
-def _products(study: Study, name: str) -> Iterator[_Product]:
-    """Products of an observation, in the order in which they need each other."""
-    root = results_folder(study)
-    response = root / "response" / f"{response_key(study, name)}.h5"
-    events = root / "events" / f"{name}.h5"
+def _before(study: Study, name: str) -> tuple[_Made, _Made]:
+    """Response and events of an observation."""
+    response, events = _paths(study, name)
     irf, recorded = response_file(study, name), event_files(study, name)
-    yield _Product(
-        response,
-        Response,
-        stage_settings(study, "response", observation=name),
-        [irf] if irf else [],
-        lambda: pipeline.tabulate_response(study, name, response),
-    )
     tables = component_tables(study, *study.components)
-    yield _Product(
-        events,
-        Events,
-        stage_settings(study, "events", observation=name),
-        recorded or [response, *tables],
-        (lambda: pipeline.read_events(study, name, events))
-        if recorded
-        else (lambda: pipeline.simulate_events(study, name, response, events)),
+    return (
+        _Made(
+            response,
+            Response,
+            stage_settings(study, "response", observation=name),
+            [irf] if irf else [],
+            lambda: pipeline.tabulate_response(study, name, response),
+        ),
+        _Made(
+            events,
+            Events,
+            stage_settings(study, "events", observation=name),
+            recorded or [response, *tables],
+            (lambda: pipeline.read_events(study, name, events))
+            if recorded
+            else (lambda: pipeline.simulate_events(study, name, response, events)),
+        ),
     )
-    for component in study.tree.leaves():
-        yield _marginals(study, name, component, events, response)
 
 
-def _marginals(study: Study, name: str, component: str, events: Path, response: Path) -> _Product:
-    path = results_folder(study) / "marginals" / name / f"{component}.h5"
-    return _Product(
-        path,
-        Marginals,
-        stage_settings(study, "marginals", observation=name, component=component),
-        [events, response, *component_tables(study, component)],
-        lambda: pipeline.marginalise_nuisance(study, name, component, events, response, path),
-    )
+def _marginals(study: Study, name: str) -> dict[str, _Product]:
+    """Marginals of an observation by component."""
+    response, events = _paths(study, name)
+    folder = results_folder(study) / "marginals" / name
+    return {
+        component: _Product(
+            folder / f"{component}.h5",
+            Marginals,
+            stage_settings(study, "marginals", observation=name, component=component),
+            [events, response, *component_tables(study, component)],
+        )
+        for component in study.tree.leaves()
+    }
+
+
+def _paths(study: Study, name: str) -> tuple[Path, Path]:
+    """Files of the response and the events of an observation."""
+    root = results_folder(study)
+    key = response_key(study, name)
+    return root / "response" / f"{key}.h5", root / "events" / f"{name}.h5"
 
 
 def _is_valid(product: _Product) -> bool:

@@ -155,6 +155,31 @@ def marginalise_nuisance(
     return marginals
 
 
+def marginalise_together(
+    study: Study, observation: str, events: Path, response: Path, outputs: Mapping[str, Path]
+) -> None:
+    """Marginalise some components at the events of an observation, a file each.
+
+    The files are those of `marginalise_nuisance`; what does not depend on the component is computed
+    once.
+    """
+    from skymix.domains.gamma.observe import marginalise_components
+
+    found = marginalise_components(
+        study,
+        observation,
+        outputs,
+        _events(study, observation, events),
+        _response(study, observation, response),
+        data_folder(study),
+    )
+    for marginals in found:
+        component = marginals.component
+        settings = stage_settings(study, "marginals", observation=observation, component=component)
+        inputs = _inputs(events, response, *component_tables(study, component))
+        write_product(outputs[component], marginals, Provenance(settings, inputs))
+
+
 def join_marginals(
     study: Study, observation: str, component: str, chunks: Sequence[Path], output: Path
 ) -> None:

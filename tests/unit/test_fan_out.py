@@ -74,4 +74,9 @@ def test_bundle_makes_what_single_jobs_make(load, tmp_path):
 def assert_equal(path, other, kind):
     one, two = read_product(path, kind), read_product(other, kind)
     for field in dataclasses.fields(kind):
-        np.testing.assert_array_equal(getattr(one, field.name), getattr(two, field.name))
+        a, b = getattr(one, field.name), getattr(two, field.name)
+        if isinstance(a, np.ndarray | float):
+            # Components made together or alone may differ in rounding.
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=0)
+        else:
+            assert a == b

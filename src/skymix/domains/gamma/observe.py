@@ -2,23 +2,24 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from skymix.axes import FloatArray, IntArray
 from skymix.domains.gamma.background import expected_background, marginalise_background
-from skymix.domains.gamma.components import build_source
+from skymix.domains.gamma.components import SourceSettings, build_source
 from skymix.domains.gamma.components.base import Source
 from skymix.domains.gamma.data import Data, data_of
 from skymix.domains.gamma.energy_scale import Observed, over_scales
 from skymix.domains.gamma.exposure import Exposure, make_exposure
 from skymix.domains.gamma.geometry import RegionFrame
 from skymix.domains.gamma.grids import coverage, data_grid, true_grid
-from skymix.domains.gamma.marginalise import densities, marginalise_sources
+from skymix.domains.gamma.marginalise import MEMORY, marginalise_sources
 from skymix.domains.gamma.on_off import OnRegion
+from skymix.domains.gamma.pixels import count_pixels
 from skymix.domains.gamma.rows import Rows
 from skymix.domains.gamma.simulate import (
     Photons,
@@ -37,7 +38,8 @@ from skymix.errors import DataError, StudyError
 from skymix.store.events import Events
 from skymix.store.marginals import Marginals
 from skymix.store.response import Response
-from skymix.study import AnyComponent, CosmicRays, Study
+from skymix.study import CosmicRays, Study
+from skymix.study.files import component_tables
 from skymix.study.model import true_values
 from skymix.study.observation import Grids, OnOffEvents, Region, Selection, SimulatedEvents
 
@@ -111,7 +113,7 @@ def _marginalised(
                 normalisation = component.normalisation
                 yield off_background(events, exposure, data, normalisation, name, observation)
             else:
-                source = build_source(name, component, data_folder)
+                source = source_of(study, name, data_folder)
                 yield marginalise_on_region(source, exposure, data, binned, on, name, observation)
         return
     sources = {}
@@ -122,7 +124,7 @@ def _marginalised(
                 exposure, data, binned, component.normalisation, name, observation
             )
         else:
-            sources[name] = build_source(name, component, data_folder)
+            sources[name] = source_of(study, name, data_folder)
     yield from marginalise_sources(
         sources, exposure, data, binned, settings.tolerance, observation, settings.memory
     )
@@ -152,14 +154,15 @@ def simulate_observation(
     parts: list[Photons] = []
     labels: list[IntArray] = []
     expected, drawn = [], 0
-    for k, (name, component) in enumerate(study.components.items()):
-        process = _process(name, component, truth, exposure, data_folder)
+    in_cells = settings.form == "counts"
+    processes = _processes(study, observation, exposure, data_folder, in_cells)
+    for k, (name, process) in enumerate(zip(study.components, processes, strict=True)):
         number = _wanted(settings, observation, name, process)
         expected.append(number)
         if number == 0:
             continue
         scale = number / process.expected
-        if settings.form == "counts":
+        if in_cells:
             kept = counted(scale * process.cells, exposure.data, streams[k])
             drawn += kept.number
         else:
@@ -219,38 +222,97 @@ class _Process:
 
     Parameters
     ----------
-    cells : expected number of selected events of each reconstructed cell, (nenergy, nlat, nlon)
+    expected : expected number of selected events
+    cells : the same of each reconstructed cell, (nenergy, nlat, nlon); empty if not wanted
     draw : events at a scale of the component's amplitude, before selection
     """
 
+    expected: float
     cells: FloatArray
     draw: Callable[[float, np.random.Generator], Photons]
 
-    @property
-    def expected(self) -> float:
-        """Expected number of selected events."""
-        return float(self.cells.sum())
+
+def _processes(
+    study: Study, observation: str, exposure: Exposure, data_folder: Path, in_cells: bool
+) -> Iterator[_Process]:
+    """The process of each component, with its counts in cells only if these are wanted."""
+    truth = true_values(study, observation)
+    sources = {
+        name: source_of(study, name, data_folder)
+        for name, component in study.components.items()
+        if not isinstance(component, CosmicRays)
+    }
+    tables = [(source, _row(source, truth)) for source in sources.values()]
+    # Together, as they share the kernels of the PSF.
+    counts = count_pixels(tables, exposure, _every_cell(exposure) if in_cells else None, MEMORY)
+    for name, component in study.components.items():
+        if isinstance(component, CosmicRays):
+            factor = component.normalisation
+            cells = factor * expected_background(exposure)
+            draw = partial(_draw_background, factor, exposure)
+            yield _Process(float(cells.sum()), cells, draw)
+        else:
+            source, found = sources[name], next(counts)
+            cells = found.at_data[0] if in_cells else np.empty(0)
+            if in_cells:
+                cells = cells.reshape(exposure.data.shape) * exposure.data.volume
+                cells *= exposure.coverage
+            values = {p.name: truth[p.name] for p in source.parameters}
+            draw = partial(_draw_source, source, values, exposure)
+            yield _Process(float(found.expected[0]), cells, draw)
 
 
-def _process(
-    name: str,
-    component: AnyComponent,
-    truth: dict[str, float],
+def _draw_background(
+    factor: float, exposure: Exposure, scale: float, rng: np.random.Generator
+) -> Photons:
+    return simulate_background(scale * factor, exposure, rng)
+
+
+def _draw_source(
+    source: Source,
+    values: Mapping[str, float],
     exposure: Exposure,
-    data_folder: Path,
-) -> _Process:
-    if isinstance(component, CosmicRays):
-        factor = component.normalisation
-        return _Process(
-            factor * expected_background(exposure),
-            lambda scale, rng: simulate_background(scale * factor, exposure, rng),
-        )
-    source = build_source(name, component, data_folder)
-    values = {p.name: truth[p.name] for p in source.parameters}
-    return _Process(
-        expected_cells(source, values, exposure),
-        lambda scale, rng: simulate_source(source, values, scale, exposure, rng),
-    )
+    scale: float,
+    rng: np.random.Generator,
+) -> Photons:
+    return simulate_source(source, values, scale, exposure, rng)
+
+
+def _row(source: Source, truth: Mapping[str, float]) -> Rows:
+    values = {p.name: np.array([truth[p.name]]) for p in source.parameters}
+    return Rows(source.parameters, values, 1)
+
+
+def _every_cell(exposure: Exposure) -> Data:
+    """Each reconstructed cell as a datum."""
+    grid = exposure.data
+    cells = np.arange(grid.energy.size * grid.sky.size)
+    return Data(*grid.centre(cells), np.ones(cells.size), cells, cells)
+
+
+def source_of(study: Study, component: str, data_folder: Path) -> Source:
+    """Source of a component; the files it needs are read once in a process while they stay."""
+    settings = study.components[component]
+    assert not isinstance(settings, CosmicRays)
+    files = [path for path in component_tables(study, component) if path.exists()]
+    stamps = tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in files)
+    return _built(_Recipe(component, settings.model_dump_json(), data_folder, stamps, settings))
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """What a source is made of: its settings, and its files by their times and sizes."""
+
+    component: str
+    settings_json: str
+    data_folder: Path
+    files: tuple[tuple[Path, int, int], ...]
+    settings: SourceSettings = field(compare=False)
+
+
+@lru_cache(maxsize=16)
+def _built(recipe: _Recipe) -> Source:
+    return build_source(recipe.component, recipe.settings, recipe.data_folder)
 
 
 def _exposure(
@@ -294,17 +356,6 @@ def _made_exposure(
         data,
         coverage(data.sky, pointing, selection.offset_max),
     )
-
-
-def expected_cells(source: Source, values: Mapping[str, float], exposure: Exposure) -> FloatArray:
-    """Expected counts of a source in the observed part of each data cell, (nenergy, nlat, nlon)."""
-    rows = Rows(source.parameters, {k: np.array([v]) for k, v in values.items()}, 1)
-    grid = exposure.data
-    all_cells = np.arange(grid.energy.size * grid.sky.size)
-    data = Data(*grid.centre(all_cells), np.ones(all_cells.size), all_cells, all_cells)
-    # The tolerance is that of a scan, which binned data have no need of.
-    density = densities(source, exposure, data, rows, binned=True, tolerance=0.0).at_data[0]
-    return np.asarray(density.reshape(grid.shape) * grid.volume * exposure.coverage)
 
 
 def _shuffled(

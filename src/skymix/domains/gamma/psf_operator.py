@@ -27,7 +27,7 @@ from skymix.domains.gamma.psf_pixels import (
     pairs_within,
     radial_weights,
 )
-from skymix.domains.gamma.psf_table import PSFTable, difference_rules
+from skymix.domains.gamma.psf_table import PSFTable, difference_rules, pixel_rules
 
 # Share of its peak below which the PSF is taken as zero; it costs less than rounding does.
 NEGLIGIBLE = 1e-16
@@ -338,7 +338,7 @@ def points_to_pixels(
     span = _span(_seen(table.values))
     lit = np.flatnonzero((span[..., 0] < span[..., 1]).any(axis=0))
     pixel, height = _cell(data_sky)
-    rule_lon = in_radians(difference_rules(pixel, 0.0))
+    (nodes, weights, sizes), limits = pixel_rules()
     apply_points(
         np.radians(lon),
         np.radians(lat),
@@ -354,9 +354,10 @@ def points_to_pixels(
         math.radians(table.rad_max) * ((lit[-1] + 1) / (nrad - 1)) ** 2 if lit.size else 0.0,
         math.radians(float(table.scale.min())),
         math.radians(math.hypot(pixel, height) / math.sqrt(2)),
-        rule_lon,
-        in_radians(difference_rules(height, 0.0)),
-        np.empty(rule_lon[0].shape[1]),
+        (math.radians(pixel) * nodes, weights, sizes),
+        (math.radians(height) * nodes, weights, sizes),
+        limits,
+        np.empty(nodes.shape[1]),
         sums,
     )
     return sums

@@ -236,11 +236,13 @@ def apply_points(
     width: float,
     rule_lon: Any,
     rule_lat: Any,
+    limits: Any,
     squares: Any,
     sums: Any,
 ) -> None:
     """Spread points over all data pixels; the arguments are those of `points_to_pixels`.
 
+    rule_lon, rule_lat, limits : `psf_table.pixel_rules`, scaled to the sides
     span : (noffset, nrad, 2) half-open range of energies of each node of the PSF
     reach : pixels whose edges are farther get nothing
     """
@@ -258,7 +260,10 @@ def apply_points(
                 distance = _distance(lat[p], lat_data[b], dlon)
                 if distance >= reach + width:
                     continue
-                level = level_of(distance, width, scale)
+                smooth = max(scale, 0.4 * (distance - width))
+                level = 0
+                while level < limits.size - 1 and width > limits[level] * smooth:
+                    level += 1
                 first, last = _scatter(
                     lat[p], lat_data[b], dlon, rule_lon, rule_lat, level, u_scale, squares, radial
                 )

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from skymix.axes import FloatArray, IntArray
 # Gauss-Legendre points a panel, above the two-point rule of equal variance.
 _POINTS = (2, 6, 14)
 
-# Points on a side of a pixel seen from an event, and the largest side over scale of the PSF.
+# Points on a side of a pixel seen from a direction, and the largest side over scale of the PSF.
 _SIDE_POINTS = {2: 0.5, 3: 1.2, 4: 2.0, 5: 2.8, 6: 3.6, 8: 5.2, 12: 8.0, 20: 14.0, 28: np.inf}
 
 
@@ -89,6 +90,7 @@ def difference_rules(width1: float, width2: float) -> tuple[FloatArray, FloatArr
     return packed[0], packed[1], np.array([n.size for n, _ in rules], dtype=np.int64)
 
 
+@cache
 def pixel_rules() -> tuple[tuple[FloatArray, FloatArray, IntArray], FloatArray]:
     """Quadratures of one side of a pixel seen from a point, coarse to fine.
 

@@ -15,7 +15,7 @@ SUB_ENERGIES = 8
 RADIAL_NODES = 1001
 LOG_MIGRA_STEP = 0.005
 
-_GAUSS_POINTS = 4
+_GAUSS = np.polynomial.legendre.leggauss(4)
 
 
 def sub_energies(axis: EnergyAxis) -> FloatArray:
@@ -64,7 +64,7 @@ def rad_cumulative(psf: FloatArray, rad: FloatArray) -> FloatArray:
     (nrad, ...) cumulative, 0 at the first node
     """
     s = np.sqrt(np.radians(rad))
-    x, w = np.polynomial.legendre.leggauss(_GAUSS_POINTS)
+    x, w = _GAUSS
     f = 0.5 * (x + 1)
     at = s[:-1, None] + np.diff(s)[:, None] * f
     # dOmega = 2 pi sin(r) dr with r = s^2
