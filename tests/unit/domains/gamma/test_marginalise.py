@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm, qmc
 from tests.synthetic import OFFSETS, RESOLUTION, gaussian_psf, psf_width, small_exposure
+from threadpoolctl import threadpool_limits
 
 from skymix.axes import separation
 from skymix.domains.gamma.background import marginalise_background, rate
@@ -205,3 +206,21 @@ def test_component_without_counts_has_no_density(binned) -> None:
     for name in ("density", "expected_counts", "counts_map", "counts_spectrum", "truncation"):
         assert not getattr(found, name).any()
     assert found.binning_error == found.interpolation_error == 0
+
+
+@pytest.mark.parametrize("binned", [True, False])
+def test_memory_and_threads_change_nothing_beyond_rounding(binned) -> None:
+    exposure, source = small_exposure(), Blob(widths=(0.1, 0.2, 0.3))
+    data = some_data(exposure, 40)
+    whole = marginalise(source, exposure, data, binned, 1e-6, "blob", "run")
+    with threadpool_limits(1):
+        parts = marginalise(source, exposure, data, binned, 1e-6, "blob", "run", memory=1e5)
+    for name in ("density", "expected_counts", "counts_map", "truncation", "binning_error"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-9)
+
+
+def test_points_alone_have_a_bound_on_what_is_cut() -> None:
+    exposure = small_exposure()
+    result = marginalise(Blob(point=True), exposure, some_data(exposure), True, 1e-6, "blob", "run")
+    assert np.all(result.truncation > 0)
+    assert np.all(result.truncation < 1e-12 * result.density.max())
