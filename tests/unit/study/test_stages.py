@@ -31,6 +31,7 @@ BOTH = {"marginals dark_matter", "marginals diffuse"}
         ("tree/prior", {"beta": [1, 9]}, {"likelihood"}),
         ("seed", 2, {"events", "posterior"}),
         ("marginalisation/events", "unbinned", BOTH),
+        ("marginalisation/memory", "0.5 GB", set()),
         ("selection/offset_max", "3 deg", {"events"} | BOTH),
         ("grids/true_energy/per_decade", 20, {"events", "response", "diagnostics"} | BOTH),
         ("components/diffuse/index", 2.5, {"events", "marginals diffuse"}),

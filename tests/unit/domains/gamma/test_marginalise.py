@@ -1,5 +1,6 @@
 """Marginals against sums over the whole fine grid, and their normalisation."""
 
+import tracemalloc
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -224,3 +225,24 @@ def test_points_alone_have_a_bound_on_what_is_cut() -> None:
     result = marginalise(Blob(point=True), exposure, some_data(exposure), True, 1e-6, "blob", "run")
     assert np.all(result.truncation > 0)
     assert np.all(result.truncation < 1e-12 * result.density.max())
+
+
+def test_less_memory_is_held_if_so_set() -> None:
+    """The peak is within the setting, but for the tables and what a single morphology needs."""
+    exposure, source = small_exposure(), Blob(widths=tuple(np.linspace(0.1, 0.3, 12)))
+    data = some_data(exposure, 40)
+
+    def peak(source, memory):
+        tracemalloc.start()
+        try:
+            marginalise(source, exposure, data, True, 1e-6, "blob", "run", memory)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(Blob(), 1e9)  # what is kept with the exposure, and compiled code
+    free, single = peak(source, 1e9), peak(Blob(), 1e3)
+    tables = 8 * 4 * (12 * 5 + 12 * 4 + 11 * 5) * (1 + exposure.data.sky.size + data.size)
+    held = peak(source, 0.2 * free)
+    assert held < 0.6 * free
+    assert held < 0.2 * free + single + tables
