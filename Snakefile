@@ -28,6 +28,7 @@ include: "workflow/rules/posterior.smk"
 include: "workflow/rules/diagnostics.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/calibration.smk"
+include: "workflow/rules/limits.smk"
 
 
 rule all:
@@ -39,3 +40,8 @@ rule all:
 rule calibration:
     input:
         expand("results/{study}/calibration/{fit}.h5", study=STUDY.name, fit=FITS),
+
+
+rule limits:
+    input:
+        limits_of_fits,

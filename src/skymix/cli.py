@@ -322,6 +322,48 @@ def gather_calibration(study: Path, fit: str, parts: tuple[Path, ...], output: P
     click.echo(calibration.gather_calibration(loaded, fit, parts, output))
 
 
+@cli.command("set-limits")
+@_STUDY
+@click.argument("fit")
+@click.argument("channel")
+@_EVENTS_FOLDER
+@_path("--responses", help="Folder of the response tables.")
+@click.option("--first", type=click.IntRange(0), required=True, help="Number of the first one.")
+@click.option("--count", type=click.IntRange(1), required=True, help="Number of simulations.")
+@_OUTPUT
+def set_limits(
+    study: Path,
+    fit: str,
+    channel: str,
+    events_folder: Path,
+    responses: Path,
+    first: int,
+    count: int,
+    output: Path,
+) -> None:
+    """Set limits on dark matter of a channel, in the data and in simulations without it."""
+    from skymix import pipeline
+    from skymix import set_limits as limits
+
+    loaded = pipeline.load(study, fits=[fit])
+    numbers = range(first, first + count)
+    limits.set_limits(loaded, fit, channel, events_folder, responses, numbers, output)
+
+
+@cli.command("gather-limits")
+@_STUDY
+@click.argument("fit")
+@click.argument("parts", nargs=-1, required=True, type=click.Path(path_type=Path))
+@_OUTPUT
+def gather_limits(study: Path, fit: str, parts: tuple[Path, ...], output: Path) -> None:
+    """Join the limits of all channels into a figure and a table."""
+    from skymix import pipeline
+    from skymix import set_limits as limits
+
+    loaded = pipeline.load(study, fits=[fit])
+    click.echo(limits.gather_limits(loaded, fit, parts, output))
+
+
 @cli.command("make-report")
 @_STUDY
 @_path("-o", "--output", help="Folder to write the report to.")

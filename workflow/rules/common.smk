@@ -32,6 +32,7 @@ shell.prefix(f"export PATH={shlex.quote(str(FOLDER))}:$PATH; ")
 
 FITS = STUDY.fitted()
 PARTS = STUDY.calibration.jobs()
+LIMITS = STUDY.limits.jobs() if STUDY.limits else {}
 # A bundle is one job; every other observation has jobs of its own.
 BUNDLE_OF = {name: bundle for bundle, names in BUNDLES.items() for name in names}
 ALONE = [name for name in STUDY.observations if name not in BUNDLE_OF]
@@ -61,6 +62,13 @@ def marginal_settings(wildcards):
     """Checksum of the settings that shape the marginals of a component in an observation."""
     names = {"observation": wildcards.observation, "component": wildcards.component}
     return settings("marginals", **names)
+
+
+def limits_of_fits(wildcards):
+    """Product of the limits of each fit."""
+    if STUDY.limits is None:
+        raise WorkflowError("limits: are not set in this study; add a section 'limits' to it")
+    return expand("results/{study}/limits/{fit}.h5", study=STUDY.name, fit=FITS)
 
 
 def growing(amount):

@@ -20,6 +20,7 @@ from skymix.study.likelihood import (
     check_nuisances,
     word_or_groups,
 )
+from skymix.study.limits import Limits, check_limits
 from skymix.study.mixture import Marginalisation, NestedSampler, Sampler, Split
 from skymix.study.observation import (
     Grids,
@@ -87,6 +88,9 @@ class Study(Section):
     sampler: Sampler = Field(default=NestedSampler(), description="The sampler.")
     calibration: Calibration = Field(
         default=Calibration(), description="Surveys simulated to check the posteriors."
+    )
+    limits: Limits | None = Field(
+        default=None, description="Upper limits on a component of dark matter."
     )
     jobs: Jobs = Field(default=Jobs(), description="How much work a job of the workflow gets.")
 
@@ -239,6 +243,13 @@ class Study(Section):
                 raise ValueError(
                     f"{place}.parameters: the true value of {_names(missing)} is needed to simulate"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _limits_can_be_set(self) -> "Study":
+        if self.limits is not None:
+            observations = self.observations.items()
+            check_limits(self.limits, self.components, self.likelihood, observations)
         return self
 
     @model_validator(mode="after")

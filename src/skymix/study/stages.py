@@ -11,7 +11,7 @@ from skymix.study.model import Study, component_scans, parameter_name
 from skymix.study.observation import PointLikeResponse, RecordedResponse
 from skymix.study.parameters import Scan
 
-# What the posterior of a simulated survey depends on.
+# What the posterior of a simulated survey depends on; limits do on all but the sampler.
 _CALIBRATED = (
     "seed",
     "region",
@@ -55,7 +55,7 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
     Parameters
     ----------
     stage : "events", "response", "marginals", "likelihood", "posterior", "diagnostics",
-        "calibration", "report"
+        "calibration", "limits", "report"
     names : observation, component as the stage needs them
     """
     if stage == "events":
@@ -92,6 +92,8 @@ def stage_settings(study: Study, stage: str, **names: str) -> dict[str, Any]:
         return {**found, "energies": energies} if own else found
     if stage == "calibration":
         return _sections(study, *_CALIBRATED)
+    if stage == "limits":
+        return _sections(study, *(s for s in _CALIBRATED if s != "sampler"), "limits")
     if stage == "report":
         return study.model_dump(mode="json")
     raise ValueError(f"'{stage}' is not a stage")

@@ -1,0 +1,72 @@
+"""Limits of several channels and simulations joined, and the band in which limits are expected."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from skymix.axes import FloatArray
+from skymix.errors import DataError
+from skymix.store.limits import Limits
+
+BAND = (0.025, 0.16, 0.5, 0.84, 0.975)
+"""Quantiles that enclose 95 and 68 % of the simulations, and their median."""
+
+_ALIKE = ("fit", "component", "quantity", "amplitude", "unit", "level", "largest")
+
+
+def expected_band(limits: Limits) -> FloatArray:
+    """Quantiles `BAND` of the factors of simulations without the component, (5, channel, mass)."""
+    return np.asarray(np.quantile(limits.expected, BAND, axis=1))
+
+
+def joined(parts: Sequence[Limits]) -> Limits:
+    """Limits of all channels with all simulations, from those of single jobs.
+
+    Channels keep the order in which they come, simulations are sorted by their numbers.
+
+    Raises
+    ------
+    DataError
+        If the parts do not belong together, or the channels have not the same simulations.
+    """
+    first = parts[0]
+    for part in parts:
+        alike = all(getattr(part, name) == getattr(first, name) for name in _ALIKE)
+        if not (alike and np.array_equal(part.mass, first.mass)):
+            raise DataError(
+                f"limits of '{part.component}' in '{part.fit}' and '{first.component}' in"
+                f" '{first.fit}' do not belong together; delete them and run again"
+            )
+    channels = dict.fromkeys(channel for part in parts for channel in part.channels)
+    whole = [_of_channel([p for p in parts if p.channels == (name,)]) for name in channels]
+    if any(not np.array_equal(w.realisation, whole[0].realisation) for w in whole):
+        raise DataError("limits: the channels have not the same simulations; give all parts")
+    return replace(
+        whole[0],
+        channels=tuple(channels),
+        limit=np.concatenate([w.limit for w in whole]),
+        log_bayes=np.concatenate([w.log_bayes for w in whole]),
+        log_bayes_error=np.concatenate([w.log_bayes_error for w in whole]),
+        expected=np.concatenate([w.expected for w in whole]),
+        expected_log_bayes=np.concatenate([w.expected_log_bayes for w in whole]),
+    )
+
+
+def _of_channel(parts: Sequence[Limits]) -> Limits:
+    """Limits of one channel, whose parts have the same data and different simulations."""
+    number = np.concatenate([part.realisation for part in parts])
+    order = np.argsort(number)
+    if np.unique(number).size < number.size:
+        raise DataError(f"limits in channel '{parts[0].channels[0]}': a simulation is given twice")
+    if any(not np.array_equal(part.limit, parts[0].limit) for part in parts):
+        raise DataError(
+            f"limits in channel '{parts[0].channels[0]}' are of different data; delete them and"
+            " run again"
+        )
+    return replace(
+        parts[0],
+        realisation=number[order],
+        expected=np.concatenate([part.expected for part in parts], axis=1)[:, order],
+        expected_log_bayes=np.concatenate([p.expected_log_bayes for p in parts], axis=1)[:, order],
+    )

@@ -1,0 +1,62 @@
+"""Upper limits against mass, a panel a channel, with the band that is expected without a signal."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from skymix.axes import FloatArray
+from skymix.report.labels import readable
+from skymix.report.style import COLUMN, DATA, MODEL, POSTERIOR
+from skymix.store.limits import Limits
+
+THERMAL = 2.2e-26
+"""Cross-section of a thermal relic above 10 GeV, cm3 s-1 (Steigman, Dasgupta and Beacom 2012)."""
+
+
+def limits_figure(limits: Limits, band: FloatArray) -> Figure:
+    """Observed limits, the median expected ones, and the bands of 68 and 95 %.
+
+    Parameters
+    ----------
+    limits : of all channels
+    band : (5, channel, mass) quantiles of the expected factors
+    """
+    columns = min(3, len(limits.channels))
+    rows = -(-len(limits.channels) // columns)
+    figure = Figure(
+        figsize=(COLUMN * max(1.0, 0.7 * columns), 0.5 + 2.1 * rows), layout="constrained"
+    )
+    panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
+    for k, (axes, channel) in enumerate(zip(panels, limits.channels, strict=False)):
+        _panel(axes, limits, limits.physical(band[:, k]), limits.physical(limits.limit[k]))
+        if len(limits.channels) > 1:
+            axes.set_title(channel)
+    panels[0].legend(loc="best")
+    for axes in panels[len(limits.channels) :]:
+        axes.set_visible(False)
+    figure.supxlabel("Mass (TeV)", fontsize="medium")
+    side = "Lower" if limits.quantity == "lifetime" else "Upper"
+    figure.supylabel(
+        f"{side} limit on the {readable(limits.quantity)}\n({_unit(limits.unit)},"
+        f" {100 * limits.level:g} % credibility)",
+        fontsize="medium",
+        ha="center",
+    )
+    return figure
+
+
+def _panel(axes: Axes, limits: Limits, band: FloatArray, observed: FloatArray) -> None:
+    mass = limits.mass
+    axes.fill_between(mass, band[0], band[4], color="0.88", linewidth=0, label="95 % expected")
+    axes.fill_between(mass, band[1], band[3], color="0.74", linewidth=0, label="68 % expected")
+    axes.plot(mass, band[2], color=MODEL, linewidth=0.8, linestyle=(0, (4, 2)), label="median")
+    axes.plot(mass, observed, color=DATA, label="observed")
+    if limits.quantity == "cross_section":
+        axes.axhline(THERMAL, color=POSTERIOR, linewidth=0.8, linestyle=":", label="thermal")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(mass[0], mass[-1])
+
+
+def _unit(unit: str) -> str:
+    return {"cm3 s-1": r"cm$^3$ s$^{-1}$"}.get(unit, unit)

@@ -1,0 +1,69 @@
+"""Limits of several jobs joined, and their band."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from skymix.diagnostics.limits import expected_band, joined
+from skymix.errors import DataError
+from skymix.store.limits import Limits
+
+
+def limits(channel="b", numbers=range(4), fit="joint"):
+    numbers = np.array(list(numbers))
+    expected = numbers[None, :, None] + np.array([1.0, 10.0])
+    return Limits(
+        fit=fit,
+        component="dark_matter",
+        quantity="cross_section",
+        amplitude=2.2e-26,
+        unit="cm3 s-1",
+        level=0.95,
+        largest=100.0,
+        channels=(channel,),
+        mass=np.array([1.0, 2.0]),
+        realisation=numbers,
+        limit=np.array([[1.0, 2.0]]),
+        log_bayes=np.zeros((1, 2)),
+        log_bayes_error=np.full((1, 2), 0.1),
+        expected=expected,
+        expected_log_bayes=-expected,
+    )
+
+
+def test_parts_are_joined_in_the_order_of_their_numbers():
+    parts = [limits("W", range(2, 4)), limits("W", range(2)), limits("b")]
+    whole = joined(parts)
+    assert whole.channels == ("W", "b")
+    np.testing.assert_array_equal(whole.realisation, np.arange(4))
+    np.testing.assert_array_equal(whole.expected[0], whole.expected[1])
+    np.testing.assert_array_equal(whole.expected[0, :, 0], np.arange(4) + 1.0)
+
+
+def test_band_are_quantiles_of_the_simulations():
+    band = expected_band(limits(numbers=range(201)))
+    np.testing.assert_allclose(band[:, 0, 0], [6.0, 33.0, 101.0, 169.0, 196.0])
+
+
+def test_a_lifetime_is_inverse_to_the_factor():
+    decay = replace(limits(), quantity="lifetime", amplitude=1e26, unit="s")
+    np.testing.assert_allclose(decay.physical(np.array([0.5, 2.0])), [2e26, 5e25])
+    np.testing.assert_allclose(limits().physical(np.array([2.0])), 4.4e-26)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ([limits(), limits()], "given twice"),
+        ([limits(), limits("W", range(3))], "not the same simulations"),
+        ([limits(), limits(numbers=range(4, 6), fit="other")], "do not belong together"),
+        (
+            [limits(), replace(limits(numbers=range(4, 6)), limit=np.array([[1.0, 3.0]]))],
+            "of different data",
+        ),
+    ],
+)
+def test_refuses_parts_that_do_not_belong_together(parts, message):
+    with pytest.raises(DataError, match=message):
+        joined(parts)
