@@ -46,6 +46,27 @@ def test_plan_of_a_study_with_data(snakemake, data_folder, name):
     assert run.jobs == PLANS[name]
 
 
+@pytest.mark.data
+def test_plan_of_limits(snakemake, data_folder):
+    run = snakemake(
+        "-n",
+        "--configfile",
+        "config/studies/limits_525h.yaml",
+        "--",
+        "limits",
+        SKYMIX_DATA=str(data_folder),
+    )
+    assert run.code == 0, run.text
+    assert run.jobs["set_limits"] == 6  # three channels, two jobs each
+    assert run.jobs["gather_limits"] == 1
+
+
+def test_limits_that_are_not_set(snakemake):
+    run = snakemake("-n", "limits")
+    assert run.code != 0
+    assert "add a section 'limits' to it" in run.text
+
+
 def test_missing_recorded_file_is_named_before_anything_runs(snakemake, tmp_path):
     run = snakemake("-n", "--configfile", "config/studies/crab.yaml", SKYMIX_DATA=str(tmp_path))
     assert run.code != 0

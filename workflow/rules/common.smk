@@ -67,7 +67,9 @@ def marginal_settings(wildcards):
 def limits_of_fits(wildcards):
     """Product of the limits of each fit."""
     if STUDY.limits is None:
-        raise WorkflowError("limits: are not set in this study; add a section 'limits' to it")
+        raise WorkflowError(
+            "limits: are not set in this study; add a section 'limits' to it"
+        )
     return expand("results/{study}/limits/{fit}.h5", study=STUDY.name, fit=FITS)
 
 
