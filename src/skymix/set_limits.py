@@ -286,8 +286,10 @@ def _count(
     counts = cells.multiplicity[used].astype(np.float64)
     data = ObservedData(np.arange(counts.size), counts, cells.event_id[used])
     factors = [f["name"] for f in rates["nuisances"] if name in f["observations"]]
-    alike = (key, cells.pointing_lon, cells.pointing_lat, factors)
-    return Observed(name, folder / f"{name}.h5", files, lambda: data, alike), size[used]
+    scaled = survey.energy_scale(name)
+    scale = scaled[0] if scaled else ""
+    alike = (key, cells.pointing_lon, cells.pointing_lat, factors, survey.grids_of(name), scale)
+    return Observed(name, folder / f"{name}.h5", files, lambda: data, alike, scale), size[used]
 
 
 def _at(marginals: Marginals, data: NDArray[np.bool_]) -> Marginals:

@@ -20,7 +20,7 @@ def every_cell(study: Study, events: Events) -> tuple[Events, FloatArray]:
     a row for each cell, the observed events its multiplicity; and the part of each cell that the
     selection leaves, (ncell,) TeV sr
     """
-    grid = data_grid(study.grids, study.region)
+    grid = data_grid(study.grids_of(events.observation), study.region)
     pointing = events.pointing_lon, events.pointing_lat
     part = coverage(grid.sky, pointing, study.selection.offset_max)
     size = (np.ones(grid.shape) * grid.volume * part).ravel()
