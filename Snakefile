@@ -19,16 +19,24 @@ validate(config, "config/schema.json", set_default=False)
 
 
 include: "workflow/rules/study.smk"
-include: "workflow/rules/events.smk"
-include: "workflow/rules/response.smk"
-include: "workflow/rules/marginals.smk"
-include: "workflow/rules/bundles.smk"
-include: "workflow/rules/likelihood.smk"
 include: "workflow/rules/posterior.smk"
-include: "workflow/rules/diagnostics.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/calibration.smk"
-include: "workflow/rules/limits.smk"
+
+
+if GAMMA:
+
+    include: "workflow/rules/events.smk"
+    include: "workflow/rules/response.smk"
+    include: "workflow/rules/marginals.smk"
+    include: "workflow/rules/bundles.smk"
+    include: "workflow/rules/likelihood.smk"
+    include: "workflow/rules/diagnostics.smk"
+    include: "workflow/rules/calibration.smk"
+    include: "workflow/rules/limits.smk"
+
+else:
+
+    include: "workflow/rules/stars.smk"
 
 
 rule all:
@@ -37,11 +45,12 @@ rule all:
         f"results/{STUDY.name}/report/index.html",
 
 
-rule calibration:
-    input:
-        expand("results/{study}/calibration/{fit}.h5", study=STUDY.name, fit=FITS),
+if GAMMA:
 
+    rule calibration:
+        input:
+            expand("results/{study}/calibration/{fit}.h5", study=STUDY.name, fit=FITS),
 
-rule limits:
-    input:
-        limits_of_fits,
+    rule limits:
+        input:
+            limits_of_fits,

@@ -27,10 +27,10 @@ def _path(*names: str, **kwargs: Any) -> Callable[[F], F]:
 
 _OUTPUT = _path("-o", "--output", help="File to write.")
 _EVENTS = _path("--events", help="Event file of the observation.")
-_EVENTS_FOLDER = _path("--events-folder", help="Folder of the events, one file an observation.")
-_MARGINALS_FOLDER = _path(
-    "--marginals-folder", help="Folder of the marginals, one folder an observation in it."
-)
+_OF_EVENTS = "Folder of the events, one file an observation."
+_OF_MARGINALS = "Folder of the marginals, one folder an observation in it."
+_EVENTS_FOLDER = _path("--events-folder", help=_OF_EVENTS)
+_MARGINALS_FOLDER = _path("--marginals-folder", help=_OF_MARGINALS)
 _RESPONSE = _path("--response", help="Response table of the observation.")
 
 
@@ -65,9 +65,16 @@ def cli() -> None:
 @_STUDY
 def validate(study: Path) -> None:
     """Check a study file."""
-    from skymix.study import load_study
+    from skymix.study.load import load_any_study
+    from skymix.study.star_study import StarStudy
 
-    checked = load_study(study)
+    checked = load_any_study(study)
+    if isinstance(checked, StarStudy):
+        click.echo(
+            f"{study}: valid. Study '{checked.name}': {len(checked.catalogue.coordinates)}"
+            f" coordinates of stars, {len(checked.components)} components."
+        )
+        return
     fits = len(checked.observations)
     click.echo(
         f"{study}: valid. Study '{checked.name}': {fits} observation{'s' if fits > 1 else ''},"
@@ -212,6 +219,23 @@ def gather_marginals(
     pipeline.gather_marginals(loaded, fit, events_folder, marginals_folder, output)
 
 
+@cli.command("read-catalogue")
+@_STUDY
+@_OUTPUT
+def read_catalogue(study: Path, output: Path) -> None:
+    """Read and select the stars of a study of stars."""
+    from skymix import star_pipeline
+    from skymix.errors import StudyError
+    from skymix.study.load import load_any_study
+    from skymix.study.star_study import StarStudy
+
+    loaded = load_any_study(study)
+    if not isinstance(loaded, StarStudy):
+        raise StudyError(f"{study}: has the domain gamma; this command is for stars")
+    catalogue = star_pipeline.read_catalogue(loaded, output)
+    click.echo(f"{output}: {catalogue.row.size} stars; removed {catalogue.cuts}")
+
+
 @cli.command("sample-posterior")
 @_STUDY
 @_LIKELIHOOD
@@ -240,15 +264,20 @@ def sample_posterior(
 
     Run again after a stop (exit code 85), it goes on from its checkpoint.
     """
-    from skymix import pipeline
+    from skymix import pipeline, star_pipeline
     from skymix.sampling import Executor, deadline, run_on_ranks
+    from skymix.study.load import load_any_study
+    from skymix.study.star_study import StarStudy
 
     kept = checkpoint or output.with_name(f"{output.name}.checkpoint")
 
     def sample(executor: Executor) -> None:
         end = deadline(walltime, os.environ)
-        loaded = pipeline.load(study)
-        pipeline.sample_posterior(loaded, likelihood, output, run, executor, kept, end)
+        loaded = load_any_study(study)
+        if isinstance(loaded, StarStudy):
+            star_pipeline.sample_posterior(loaded, likelihood, output, run, executor, kept, end)
+        else:
+            pipeline.sample_posterior(loaded, likelihood, output, run, executor, kept, end)
 
     run_on_ranks(sample)
 
@@ -260,31 +289,45 @@ def sample_posterior(
 @_OUTPUT
 def merge_runs(study: Path, likelihood: Path, runs: tuple[Path, ...], output: Path) -> None:
     """Merge independent runs of the sampler into one posterior."""
-    from skymix import pipeline
+    from skymix import pipeline, star_pipeline
+    from skymix.study.load import load_any_study
+    from skymix.study.star_study import StarStudy
 
-    pipeline.merge_runs(pipeline.load(study), likelihood, runs, output)
+    loaded = load_any_study(study)
+    if isinstance(loaded, StarStudy):
+        star_pipeline.merge_runs(loaded, likelihood, runs, output)
+    else:
+        pipeline.merge_runs(loaded, likelihood, runs, output)
 
 
 @cli.command("predict-posterior")
 @_STUDY
-@_EVENTS_FOLDER
-@_MARGINALS_FOLDER
-@_path("--likelihood", help="Likelihood tables of the fit.")
+@click.option("--events-folder", type=click.Path(path_type=Path), help=_OF_EVENTS)
+@click.option("--marginals-folder", type=click.Path(path_type=Path), help=_OF_MARGINALS)
+@_path("--likelihood", help="Likelihood tables of the fit; of stars the catalogue.")
 @_path("--posterior", help="Posterior of the fit.")
 @_OUTPUT
 def predict_posterior(
     study: Path,
-    events_folder: Path,
-    marginals_folder: Path,
+    events_folder: Path | None,
+    marginals_folder: Path | None,
     likelihood: Path,
     posterior: Path,
     output: Path,
 ) -> None:
-    """Compute membership probabilities and predicted counts."""
-    from skymix import pipeline
+    """Compute membership probabilities, and of gamma rays predicted counts."""
+    from skymix import pipeline, star_pipeline
+    from skymix.study.load import load_any_study
+    from skymix.study.star_study import StarStudy
 
+    loaded = load_any_study(study)
+    if isinstance(loaded, StarStudy):
+        star_pipeline.predict_posterior(loaded, likelihood, posterior, output)
+        return
+    if events_folder is None or marginals_folder is None:
+        raise click.UsageError("gamma rays need '--events-folder' and '--marginals-folder'")
     pipeline.predict_posterior(
-        pipeline.load(study), events_folder, marginals_folder, likelihood, posterior, output
+        loaded, events_folder, marginals_folder, likelihood, posterior, output
     )
 
 
@@ -369,18 +412,30 @@ def gather_limits(study: Path, fit: str, parts: tuple[Path, ...], output: Path) 
 @_path("-o", "--output", help="Folder to write the report to.")
 def make_report(study: Path, output: Path) -> None:
     """Make the report of a study from its products."""
-    from skymix import pipeline
+    from skymix import pipeline, star_pipeline
+    from skymix.study.load import load_any_study
+    from skymix.study.star_study import StarStudy
 
-    click.echo(pipeline.make_report(pipeline.load(study), output))
+    loaded = load_any_study(study)
+    click.echo(
+        star_pipeline.make_report(loaded, output)
+        if isinstance(loaded, StarStudy)
+        else pipeline.make_report(loaded, output)
+    )
 
 
 @cli.command()
 @_STUDY
 def show(study: Path) -> None:
     """Print evidence, posterior table and where the report is."""
-    from skymix import pipeline
+    from skymix import pipeline, star_pipeline
+    from skymix.study.load import load_any_study
+    from skymix.study.star_study import StarStudy
 
-    click.echo(pipeline.summary(pipeline.load(study)))
+    loaded = load_any_study(study)
+    click.echo(
+        star_pipeline.summary(loaded) if isinstance(loaded, StarStudy) else pipeline.summary(loaded)
+    )
 
 
 @cli.command("warm-up", hidden=True)

@@ -1,6 +1,5 @@
 """The stages of an analysis: each reads products, calls the library and writes one product."""
 
-import dataclasses
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymix.errors import DataError, StudyError
+from skymix.nested_runs import check_run, check_runs, merged, nested_run, run_product
 from skymix.store import (
     Diagnostics,
     Events,
@@ -16,7 +16,6 @@ from skymix.store import (
     Marginals,
     Provenance,
     Response,
-    RunProduct,
     file_sha256,
     read_posterior,
     read_product,
@@ -27,9 +26,9 @@ from skymix.store import (
 from skymix.store.base import atomic_path
 from skymix.store.join import without_data
 from skymix.store.lineage import require_inputs, require_settings, require_source
-from skymix.study import Study, load_study, study_from_mapping
+from skymix.study import Study, load_study
 from skymix.study.files import component_tables, event_files
-from skymix.study.load import data_folder
+from skymix.study.load import any_study_from_mapping, data_folder
 from skymix.study.mixture import LaplaceSampler, NestedSampler, NutsSampler
 from skymix.study.model import parameter_name
 from skymix.study.observation import Grids, OnOffEvents, SimulatedEvents
@@ -42,13 +41,11 @@ if TYPE_CHECKING:
 
     from skymix.mixture import RateMixture, TabulatedMixture
     from skymix.report import Fit
-    from skymix.sampling import ChainRun, Executor, NestedRun, Progress, WeightedRun
+    from skymix.sampling import ChainRun, Executor, Progress, WeightedRun
     from skymix.store.gather import Observed
 
-RUN_TIMING = ("ranks", "nodes", "lost_time", "load_balance")
 
-
-def _inputs(*paths: Path) -> dict[str, str]:
+def inputs_of(*paths: Path) -> dict[str, str]:
     """Checksum of each file, by its name; with its folder's where several have one name."""
     names = Counter(path.name for path in paths)
     return {
@@ -79,7 +76,7 @@ def read_events(study: Study, observation: str, output: Path) -> Events:
         grids = study.grids_of(observation)
         events = read(paths[0], observation, frame, grids, study.region, study.selection)
     provenance = Provenance(
-        stage_settings(study, "events", observation=observation), _inputs(*paths)
+        stage_settings(study, "events", observation=observation), inputs_of(*paths)
     )
     write_product(output, events, provenance)
     return events
@@ -112,7 +109,7 @@ def simulate_events(study: Study, observation: str, response: Path, output: Path
     events = simulate_observation(
         study, observation, _response(study, observation, response), data_folder(study), seed
     )
-    inputs = _inputs(response, *component_tables(study, *study.components))
+    inputs = inputs_of(response, *component_tables(study, *study.components))
     provenance = Provenance(stage_settings(study, "events", observation=observation), inputs, seed)
     write_product(output, events, provenance)
     return events
@@ -150,7 +147,7 @@ def marginalise_nuisance(
         settings["chunk"] = list(chunk)
     if not part.size:
         marginals = without_data(marginals)
-    inputs = _inputs(events, response, *component_tables(study, component))
+    inputs = inputs_of(events, response, *component_tables(study, component))
     write_product(output, marginals, Provenance(settings, inputs))
     return marginals
 
@@ -176,7 +173,7 @@ def marginalise_together(
     for marginals in found:
         component = marginals.component
         settings = stage_settings(study, "marginals", observation=observation, component=component)
-        inputs = _inputs(events, response, *component_tables(study, component))
+        inputs = inputs_of(events, response, *component_tables(study, component))
         write_product(outputs[component], marginals, Provenance(settings, inputs))
 
 
@@ -234,7 +231,7 @@ def gather_marginals(study: Study, fit: str, events: Path, marginals: Path, outp
         ),
         Provenance(
             stage_settings(study, "likelihood"),
-            _inputs(*(path for o in observed for path in (o.events, *o.marginals))),
+            inputs_of(*(path for o in observed for path in (o.events, *o.marginals))),
         ),
     )
 
@@ -329,107 +326,56 @@ def sample_posterior(
     Interrupted
         If a nested run was asked to stop; its checkpoint is written.
     """
-    from skymix.sampling import (
-        Checkpoint,
-        Progress,
-        SerialExecutor,
-        Session,
-        StopRequest,
-        check_evidence,
-        sample_nested,
-    )
+    from skymix.sampling import Progress, check_evidence
     from skymix.store.tables import mixture_of
 
     settings = study.sampler
-    _check_run(study, run)
+    check_run(study.sampler, run)
     tables = read_product(likelihood, LikelihoodTables)
     require_settings(likelihood, stage_settings(study, "likelihood"))
     mixture = mixture_of(tables, study.likelihood.precision, study.likelihood.threads)
     fit = fit_of(study, tables.observations)
     seed = _sampler_seed(study, fit)
     made_with = stage_settings(study, "posterior")
-    provenance = Provenance(made_with, _inputs(likelihood), seed)
+    provenance = Provenance(made_with, inputs_of(likelihood), seed)
     progress = Progress(fit if run is None else f"{fit}, run {run}")
     if not isinstance(settings, NestedSampler):
         draws = _draws(mixture, settings, seed, progress)
         _write_posterior(output, draws, mixture, tables, {}, provenance)
         return
-    kept = None
-    if checkpoint is not None:
-        identity = {"likelihood tables": file_sha256(likelihood), "seed": str(seed)}
-        identity |= {"sampler settings": json.dumps(made_with, sort_keys=True), "run": str(run)}
-        kept = Checkpoint(checkpoint, identity, settings.checkpoint_every)
-    nested = sample_nested(
-        mixture,
-        settings.live_points,
-        settings.dlogz,
-        settings.bound,
-        settings.sample,
-        seed if run is None else (seed, run),
-        progress,
-        settings.batch_size,
-        Session(executor or SerialExecutor(), kept, StopRequest(deadline)),
-    )
-    if run is None:
-        _write_posterior(output, nested, mixture, tables, check_evidence(mixture, seed), provenance)
-    else:
-        write_product(output, _run_product(nested), provenance)
-    if kept is not None:
-        kept.remove()
+    identity = {"likelihood tables": file_sha256(likelihood), "seed": str(seed)}
+    identity |= {"sampler settings": json.dumps(made_with, sort_keys=True), "run": str(run)}
+    seeds = seed if run is None else (seed, run)
+    with nested_run(
+        mixture, settings, seeds, progress, executor, checkpoint, identity, deadline
+    ) as nested:
+        if run is None:
+            check = check_evidence(mixture, seed)
+            _write_posterior(output, nested, mixture, tables, check, provenance)
+        else:
+            write_product(output, run_product(nested), provenance)
 
 
 def merge_runs(study: Study, likelihood: Path, runs: Sequence[Path], output: Path) -> None:
     """Merge independent runs into one posterior and write it."""
-    from skymix.sampling import NestedRun, Timing, check_evidence
-    from skymix.sampling import merge_runs as merge
+    from skymix.sampling import check_evidence
     from skymix.store.tables import mixture_of
 
-    wanted = study.sampler.runs if isinstance(study.sampler, NestedSampler) else 0
-    if len(runs) != wanted or wanted < 2:
-        raise StudyError(
-            f"sampler.runs: is {wanted}, but {len(runs)} runs are given; give each run of the"
-            " study once"
-        )
+    check_runs(study.sampler, runs)
     tables = read_product(likelihood, LikelihoodTables)
     require_settings(likelihood, stage_settings(study, "likelihood"))
     settings = stage_settings(study, "posterior")
-    parts = []
-    for path in runs:
-        require_settings(path, settings)
-        require_inputs(path, likelihood)
-        fields = vars(read_product(path, RunProduct))
-        timing = {name: fields.pop(name) for name in RUN_TIMING}
-        parts.append(NestedRun(**fields, timing=Timing(**timing)))
+    run = merged(runs, settings, likelihood)
     mixture = mixture_of(tables, study.likelihood.precision, study.likelihood.threads)
     seed = _sampler_seed(study, fit_of(study, tables.observations))
-    provenance = Provenance(settings, _inputs(likelihood, *runs), seed)
-    merged = merge(parts)
-    _write_posterior(output, merged, mixture, tables, check_evidence(mixture, seed), provenance)
-
-
-def _check_run(study: Study, run: int | None) -> None:
-    """Refuse a number of a run that the study does not have, or the lack of one that it has."""
-    runs = study.sampler.runs if isinstance(study.sampler, NestedSampler) else 1
-    if runs == 1 and run is not None:
-        raise StudyError("sampler.runs: the study has a single run; leave out --run")
-    if runs > 1 and run is None:
-        raise StudyError(
-            f"sampler.runs: is {runs}; make each with --run 1 to {runs}, then use 'skymix"
-            " merge-runs'"
-        )
-    if run is not None and not 1 <= run <= runs:
-        raise StudyError(f"sampler.runs: is {runs}; there is no run {run}")
+    provenance = Provenance(settings, inputs_of(likelihood, *runs), seed)
+    check = check_evidence(mixture, seed)
+    _write_posterior(output, run, mixture, tables, check, provenance)
 
 
 def _sampler_seed(study: Study, fit: str) -> int:
     seed = study.sampler.seed
     return seed if seed is not None else stream_seed(study, "posterior", fit)
-
-
-def _run_product(run: "NestedRun") -> RunProduct:
-    names = {f.name for f in dataclasses.fields(RunProduct)} - set(RUN_TIMING)
-    fields = {name: getattr(run, name) for name in names}
-    return RunProduct(**fields, **dataclasses.asdict(run.timing))
 
 
 def _draws(
@@ -581,7 +527,7 @@ def predict_posterior(
     )
     read = [path for event_file, of_leaves in files for path in (event_file, *of_leaves.values())]
     provenance = Provenance(
-        stage_settings(study, "diagnostics"), _inputs(likelihood, posterior, *read)
+        stage_settings(study, "diagnostics"), inputs_of(likelihood, posterior, *read)
     )
     write_product(output, diagnostics, provenance)
 
@@ -673,7 +619,7 @@ def load(
 def freeze_study(settings: Any, output: Path) -> None:
     """Check a study and write it with all its settings, as the workflow's jobs read it."""
     # JSON is YAML that is read a hundred times faster.
-    text = json.dumps(study_from_mapping(settings).model_dump(mode="json"), indent=1)
+    text = json.dumps(any_study_from_mapping(settings).model_dump(mode="json"), indent=1)
     with atomic_path(output) as part:
         part.write_text(text, encoding="utf-8")
 

@@ -12,16 +12,18 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from skymix.errors import SkymixError
-from skymix.study.files import component_tables, event_files, response_file
+from skymix.study.files import component_tables, event_files, response_file, star_table
 from skymix.study.jobs import bundles, chunks
-from skymix.study.load import read_mapping, study_from_mapping
+from skymix.study.load import any_study_from_mapping, read_mapping
 from skymix.study.stages import response_key, stage_settings
+from skymix.study.star_stages import star_settings
 
 try:
     for path in workflow.configfiles:
         read_mapping(path)  # snakemake overlooks a key that is given twice
-    STUDY = study_from_mapping(config, Path(workflow.configfiles[-1]).parent)
-    BUNDLES = bundles(STUDY)
+    STUDY = any_study_from_mapping(config, Path(workflow.configfiles[-1]).parent)
+    GAMMA = STUDY.domain == "gamma"
+    BUNDLES = bundles(STUDY) if GAMMA else {}
 except SkymixError as error:
     raise WorkflowError(str(error)) from None
 
@@ -31,16 +33,18 @@ SKYMIX = str(FOLDER / "skymix")
 shell.prefix(f"export PATH={shlex.quote(str(FOLDER))}:$PATH; ")
 
 FITS = STUDY.fitted()
-PARTS = STUDY.calibration.jobs()
-LIMITS = STUDY.limits.jobs() if STUDY.limits else {}
+PARTS = STUDY.calibration.jobs() if GAMMA else {}
+LIMITS = STUDY.limits.jobs() if GAMMA and STUDY.limits else {}
+# The names of observations and components are those of rules that only gamma rays have.
+OBSERVATIONS = list(STUDY.observations) if GAMMA else []
 # A bundle is one job; every other observation has jobs of its own.
 BUNDLE_OF = {name: bundle for bundle, names in BUNDLES.items() for name in names}
-ALONE = [name for name in STUDY.observations if name not in BUNDLE_OF]
+ALONE = [name for name in OBSERVATIONS if name not in BUNDLE_OF]
 RECORDED = [name for name in ALONE if event_files(STUDY, name)]
 SIMULATED = [name for name in ALONE if name not in RECORDED]
 CHUNKS = {name: chunks(STUDY, name) for name in ALONE}
 CHUNKED = [name for name in ALONE if CHUNKS[name] > 1]
-KEYS = {name: response_key(STUDY, name) for name in STUDY.observations}
+KEYS = {name: response_key(STUDY, name) for name in OBSERVATIONS}
 USERS = {}  # observations by the response table that they share
 for name, key in KEYS.items():
     USERS.setdefault(key, []).append(name)
@@ -54,7 +58,10 @@ def one_of(names):
 @functools.cache
 def settings(stage, **names):
     """Checksum of the settings that shape a stage's product; a job reruns when it changes."""
-    text = json.dumps(stage_settings(STUDY, stage, **names), sort_keys=True)
+    found = (
+        stage_settings(STUDY, stage, **names) if GAMMA else star_settings(STUDY, stage)
+    )
+    text = json.dumps(found, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

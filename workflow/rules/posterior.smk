@@ -1,3 +1,5 @@
+# What the sampler reads: tables of densities, or the stars themselves.
+SOURCE = "likelihood.h5" if GAMMA else "catalogue.h5"
 RUNS = range(1, getattr(STUDY.sampler, "runs", 1) + 1)
 
 
@@ -5,7 +7,7 @@ if len(RUNS) == 1:
 
     rule sample_posterior:
         input:
-            likelihood="results/{study}/fits/{fit}/likelihood.h5",
+            likelihood=f"results/{{study}}/fits/{{fit}}/{SOURCE}",
         output:
             "results/{study}/fits/{fit}/posterior.nc",
         log:
@@ -14,7 +16,7 @@ if len(RUNS) == 1:
             "results/{study}/benchmarks/fits/{fit}/posterior.tsv"
         conda:
             "../../envs/environment.yaml"
-        threads: STUDY.likelihood.threads
+        threads: STUDY.likelihood.threads if GAMMA else 1
         # With a launcher of MPI, such as `mpiexec`, it runs as that many tasks; else as one process. No
         # parameter: the posterior is the same, so a run elsewhere must not make it anew.
         resources:
@@ -38,7 +40,7 @@ else:
     # Independent runs are jobs of their own, which need no MPI.
     rule sample_run:
         input:
-            likelihood="results/{study}/fits/{fit}/likelihood.h5",
+            likelihood=f"results/{{study}}/fits/{{fit}}/{SOURCE}",
         output:
             "results/{study}/fits/{fit}/runs/{run}.h5",
         log:
@@ -49,7 +51,7 @@ else:
             run=one_of(map(str, RUNS)),
         conda:
             "../../envs/environment.yaml"
-        threads: STUDY.likelihood.threads
+        threads: STUDY.likelihood.threads if GAMMA else 1
         resources:
             mem_mb=growing(4000),
             runtime=growing(120),
@@ -64,7 +66,7 @@ else:
 
     rule merge_runs:
         input:
-            likelihood="results/{study}/fits/{fit}/likelihood.h5",
+            likelihood=f"results/{{study}}/fits/{{fit}}/{SOURCE}",
             runs=expand("results/{{study}}/fits/{{fit}}/runs/{run}.h5", run=RUNS),
         output:
             "results/{study}/fits/{fit}/posterior.nc",

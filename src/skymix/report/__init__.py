@@ -3,6 +3,15 @@
 from skymix.report.inputs import Fit, ReportInput
 from skymix.report.page import make_report
 from skymix.report.software import installed_versions
+from skymix.report.stars import StarReport, make_star_report
 from skymix.report.summary import summary_text
 
-__all__ = ["Fit", "ReportInput", "installed_versions", "make_report", "summary_text"]
+__all__ = [
+    "Fit",
+    "ReportInput",
+    "StarReport",
+    "installed_versions",
+    "make_report",
+    "make_star_report",
+    "summary_text",
+]

@@ -52,7 +52,7 @@ def make_report(report: ReportInput, output: Path | str) -> Path:
             for fit, quantities in zip(report.fits, parameters, strict=True)
         ]
         comparison = _comparison(report.fits, parameters, output) if len(fits) > 1 else None
-    text = _environment(styles).get_template("index.html.j2").render(
+    text = environment(styles).get_template("index.html.j2").render(
         study=report.study,
         css=Markup(files("skymix.report").joinpath("templates/report.css").read_text("utf-8")),
         facts=overview.facts(report.study),
@@ -164,7 +164,8 @@ def _comparison_rows(
     return rows
 
 
-def _environment(styles: dict[str, LeafStyle]) -> Environment:
+def environment(styles: dict[str, LeafStyle]) -> Environment:
+    """Templates with the filters and macros of the page."""
     environment = Environment(
         loader=PackageLoader("skymix.report", "templates"),
         autoescape=True,

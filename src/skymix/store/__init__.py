@@ -1,6 +1,7 @@
 """Products on disk: the only place that knows HDF5 and netCDF."""
 
 from skymix.store.base import Provenance, file_sha256, read_product, read_provenance, write_product
+from skymix.store.catalogue import Catalogue
 from skymix.store.diagnostics import Diagnostics
 from skymix.store.events import Events
 from skymix.store.likelihood import LikelihoodTables
@@ -10,6 +11,7 @@ from skymix.store.posterior import read_posterior, write_posterior
 from skymix.store.response import Response
 
 __all__ = [
+    "Catalogue",
     "Diagnostics",
     "Events",
     "LikelihoodTables",

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from skymix.study.channels import with_free_channels
-from skymix.study.load import study_from_mapping
+from skymix.study.load import any_study_from_mapping
 from skymix.study.messages import kinds_of, models_of
 from skymix.study.model import Study
 from skymix.study.observation import ObservationTable
 from skymix.study.quantities import Default, Unit
+from skymix.study.star_study import StarStudy
 
 _WIDTH = 100
 _INDENT = "  "
@@ -39,8 +40,8 @@ def commented_yaml(raw: Mapping[str, Any]) -> str:
     StudyError
         If `raw` is not a valid study.
     """
-    study = study_from_mapping(raw)
-    if raw.get("observation_table"):  # its rows stay in their file
+    study = any_study_from_mapping(raw)
+    if isinstance(study, Study) and raw.get("observation_table"):  # its rows stay in their file
         given = {name: study.observations[name] for name in raw.get("observations") or {}}
         table = ObservationTable.model_validate(raw["observation_table"])
         study = study.model_copy(update={"observations": given, "observation_table": table})
@@ -132,7 +133,7 @@ def _direct_models(annotation: Any) -> Iterator[type[BaseModel]]:
 def study_models() -> list[type[BaseModel]]:
     """Every model that a study can be made of, in the order in which the study names them."""
     found: dict[type[BaseModel], None] = {}
-    waiting: list[type[BaseModel]] = [Study]
+    waiting: list[type[BaseModel]] = [Study, StarStudy]
     while waiting:
         model = waiting.pop(0)
         if model not in found:
@@ -149,9 +150,9 @@ class _Schema(GenerateJsonSchema):
 
 def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of the study file."""
-    schema = Study.model_json_schema(schema_generator=_Schema)
+    schema = TypeAdapter(Study | StarStudy).json_schema(schema_generator=_Schema)
     schema = _rename_definitions(schema)
-    tables = {_definition(Study.__name__): schema, **schema["$defs"]}
+    tables = schema["$defs"]
     for model in study_models():
         table = tables[_definition(model.__name__)]
         table["description"] = inspect.getdoc(model)  # pydantic forgets it for generic models
@@ -162,7 +163,11 @@ def json_schema() -> dict[str, Any]:
                 properties[name]["default"] = unit.format(field.default)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **_tidy(schema),
+        # One of the two, chosen so that an editor speaks of the keys of the right one only.
+        "if": {"properties": {"domain": {"const": "stars"}}, "required": ["domain"]},
+        "then": {"$ref": "#/$defs/StarStudy"},
+        "else": {"$ref": "#/$defs/Study"},
+        "$defs": _tidy(tables, names=True),
     }
 
 

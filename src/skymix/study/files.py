@@ -19,6 +19,7 @@ from skymix.study.observation import (
     RecordedEvents,
     RecordedResponse,
 )
+from skymix.study.star_study import StarStudy
 
 _SPECTRA = Path("gamma/dark-matter-spectra")
 ANNIHILATION_SPECTRA = {
@@ -44,6 +45,11 @@ def event_files(study: Study, observation: str) -> list[Path]:
         return []
     found = [sorted(glob(str(folder / path))) or [str(folder / path)] for path in events.paths]
     return [Path(path) for paths in found for path in paths]
+
+
+def star_table(study: StarStudy) -> Path:
+    """Table of a study of stars."""
+    return data_folder(study) / study.catalogue.path
 
 
 def response_file(study: Study, observation: str) -> Path | None:

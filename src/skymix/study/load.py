@@ -14,6 +14,9 @@ from skymix.study.messages import first_mistake
 from skymix.study.model import Study
 from skymix.study.observation import ObservationTable
 from skymix.study.observation_table import read_observations
+from skymix.study.star_study import StarStudy
+
+AnyStudy = Study | StarStudy
 
 
 class _Loader(yaml.SafeLoader):
@@ -29,7 +32,16 @@ class _Loader(yaml.SafeLoader):
 
 
 def load_study(path: Path | str) -> Study:
-    """Read and check a study file.
+    """Read and check a study of gamma rays; errors as `load_any_study`."""
+    study = load_any_study(path)
+    try:
+        return _gamma(study)
+    except StudyError as error:
+        raise StudyError(f"{path}: {error}") from None
+
+
+def load_any_study(path: Path | str) -> AnyStudy:
+    """Read and check a study file of any domain.
 
     Raises
     ------
@@ -38,7 +50,7 @@ def load_study(path: Path | str) -> Study:
     """
     raw = read_mapping(path)
     try:
-        return study_from_mapping(raw, Path(path).parent)
+        return any_study_from_mapping(raw, Path(path).parent)
     except StudyError as error:
         raise StudyError(f"{path}: {error}") from None
 
@@ -87,7 +99,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def study_from_mapping(raw: Any, folder: Path = Path()) -> Study:
-    """Check a study that is a mapping already; errors as `load_study`.
+    """Check a study of gamma rays that is a mapping already; errors as `load_study`."""
+    return _gamma(any_study_from_mapping(raw, folder))
+
+
+def any_study_from_mapping(raw: Any, folder: Path = Path()) -> AnyStudy:
+    """Check a study of any domain that is a mapping already; errors as `load_study`.
 
     Parameters
     ----------
@@ -95,10 +112,22 @@ def study_from_mapping(raw: Any, folder: Path = Path()) -> Study:
     """
     if not isinstance(raw, Mapping):
         raise StudyError("a study is a mapping of keys to values; see config/config.yaml")
+    domain = raw.get("domain", "gamma")
+    if domain not in ("gamma", "stars"):
+        raise StudyError(f"domain: '{domain}' is not a known domain; allowed: 'gamma', 'stars'")
+    root: type[AnyStudy] = StarStudy if domain == "stars" else Study
     try:
-        return Study.model_validate(_with_table(raw, folder))
+        return root.model_validate(_with_table(raw, folder))
     except ValidationError as error:
-        raise StudyError(first_mistake(error)) from None
+        raise StudyError(first_mistake(error, root)) from None
+
+
+def _gamma(study: AnyStudy) -> Study:
+    if isinstance(study, StarStudy):
+        raise StudyError(
+            f"the study '{study.name}' has the domain stars; this command is for gamma rays"
+        )
+    return study
 
 
 def _with_table(raw: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
@@ -116,7 +145,7 @@ def _with_table(raw: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
     return {**raw, "observations": {**given, **rows}, "observation_table": None}
 
 
-def data_folder(study: Study) -> Path:
+def data_folder(study: AnyStudy) -> Path:
     """Folder of the data files (see the `data` key of the study)."""
     if study.data is not None:
         return study.data

@@ -87,6 +87,24 @@ class Split(Section):
             for leaf in (child.leaves() if child is not None else [name])
         ]
 
+    def check_components(self, known: set[str]) -> None:
+        """Raise ValueError unless the leaves are the components and all names differ."""
+        leaves = self.leaves()
+        for leaf in leaves:
+            if leaf not in known:
+                raise ValueError(
+                    f"tree: '{leaf}' is not a component; components are {_names(known)}"
+                )
+        missing = known - set(leaves)
+        if missing:
+            raise ValueError(
+                f"tree: leaves out the component {_names(missing)}; add it as a leaf or delete it"
+            )
+        nodes = self.nodes()
+        twice = {node for node in nodes if nodes.count(node) > 1}
+        if twice:
+            raise ValueError(f"tree: {_names(twice)} appears more than once; names must be unique")
+
     def splits(self) -> "dict[str, Split]":
         """All splits below this one, by name."""
         found: dict[str, Split] = {}
@@ -102,6 +120,10 @@ class Split(Section):
             for name, child in self.children.items()
             for node in [name, *(child.nodes() if child is not None else [])]
         ]
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names)) or "none"
 
 
 class Marginalisation(Section):

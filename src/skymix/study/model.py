@@ -101,21 +101,7 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _tree_matches_components(self) -> "Study":
-        leaves, known = self.tree.leaves(), set(self.components)
-        for leaf in leaves:
-            if leaf not in known:
-                raise ValueError(
-                    f"tree: '{leaf}' is not a component; components are {_names(known)}"
-                )
-        missing = known - set(leaves)
-        if missing:
-            raise ValueError(
-                f"tree: leaves out the component {_names(missing)}; add it as a leaf or delete it"
-            )
-        nodes = self.tree.nodes()
-        twice = {node for node in nodes if nodes.count(node) > 1}
-        if twice:
-            raise ValueError(f"tree: {_names(twice)} appears more than once; names must be unique")
+        self.tree.check_components(set(self.components))
         return self
 
     @model_validator(mode="after")

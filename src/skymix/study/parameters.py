@@ -136,6 +136,25 @@ class Scan(_Ranged[T], Generic[T]):
         return float(lower), float(upper)  # type: ignore[arg-type]
 
 
+class Free(_Ranged[T], Generic[T]):
+    """Range of a parameter that the sampler explores continuously."""
+
+    min: T = Field(description="Smallest value.")
+    max: T = Field(description="Largest value.")
+    spacing: Literal["linear", "log"] = Field(
+        default="linear", description="Prior uniform in the value, or in its logarithm."
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Free[T]":
+        low, high = float(self.min), float(self.max)  # type: ignore[arg-type]
+        if low >= high:
+            raise ValueError(f"'min' ({low:g}) must be below 'max' ({high:g})")
+        if self.spacing == "log" and low <= 0:
+            raise ValueError("log spacing needs 'min' greater than zero")
+        return self
+
+
 def _is_scan(value: Any) -> str:
     return "scan" if isinstance(value, dict | Scan) else "value"
 

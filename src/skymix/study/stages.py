@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from skymix.study.components import CosmicRays
+from skymix.study.load import AnyStudy
 from skymix.study.model import Study, component_scans, parameter_name
 from skymix.study.observation import PointLikeResponse, RecordedResponse
 from skymix.study.parameters import Scan
@@ -28,7 +29,7 @@ _CALIBRATED = (
 _COMPUTING = {"precision", "threads"}  # how a likelihood is computed, not what it is
 
 
-def results_folder(study: Study) -> Path:
+def results_folder(study: AnyStudy) -> Path:
     """Folder of all products of a study."""
     return Path("results") / study.name
 
@@ -141,7 +142,7 @@ def _response_settings(study: Study, observation: str) -> dict[str, Any]:
     }
 
 
-def stream_seed(study: Study, stage: str, observation: str) -> int:
+def stream_seed(study: AnyStudy, stage: str, observation: str) -> int:
     """Seed of a stage's random stream: a function of the study's seed and of the names only."""
     text = f"{study.seed}/{stage}/{observation}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")

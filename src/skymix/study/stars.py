@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from skymix.study.likelihood import Name
 from skymix.study.quantities import Angle, Number, Section, Size
 
 
@@ -52,6 +53,15 @@ class SkyRegion(Section):
         return self
 
 
+class Labels(Section):
+    """Column with a published classification, which the fit does not see."""
+
+    column: str = Field(description="Column of the labels.")
+    component: Name = Field(description="Component, or split of the tree, that members are of.")
+    members: tuple[str, ...] = Field(min_length=1, description="Labels of its members.")
+    others: tuple[str, ...] = Field(min_length=1, description="Labels of all other stars.")
+
+
 class CatalogueSettings(Section):
     """A table of stars and what is taken from it."""
 
@@ -63,6 +73,7 @@ class CatalogueSettings(Section):
     correlations: tuple[Correlation, ...] = Field(default=(), description="Of the errors.")
     cuts: tuple[Cut, ...] = Field(default=(), description="Cuts on quality.")
     region: SkyRegion | None = Field(default=None, description="Selection on the sky.")
+    labels: Labels | None = Field(default=None, description="Labels to compare with.")
     missing: Literal["refuse", "drop"] = Field(
         default="refuse", description="What is done with a star that lacks a value."
     )

@@ -1,7 +1,7 @@
 """Reading a catalogue of stars: columns, units, selections, covariances of the errors."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,28 +13,8 @@ from numpy.typing import NDArray
 
 from skymix.axes import FloatArray, IntArray
 from skymix.errors import DataError
-from skymix.study.stars import CatalogueSettings, SkyRegion
-
-
-@dataclass(frozen=True, eq=False)
-class Catalogue:
-    """Stars with their measured coordinates.
-
-    Parameters
-    ----------
-    names, units : (ndim,) of the coordinates
-    values : (nstar, ndim)
-    covariance : (nstar, ndim, ndim) of the measurement errors
-    row : (nstar,) row in the file, from 0
-    removed : number of stars that each selection removed, in the order of application
-    """
-
-    names: tuple[str, ...]
-    units: tuple[str, ...]
-    values: FloatArray
-    covariance: FloatArray
-    row: IntArray
-    removed: Mapping[str, int]
+from skymix.store import Catalogue
+from skymix.study.stars import CatalogueSettings, Labels, SkyRegion
 
 
 def read_catalogue(settings: CatalogueSettings, folder: Path) -> Catalogue:
@@ -53,7 +33,8 @@ def read_catalogue(settings: CatalogueSettings, folder: Path) -> Catalogue:
         [-1, 1], a covariance is not positive definite, or no star is left.
     """
     path = folder / settings.path
-    table = _table(path, settings.format)
+    inner = settings.region.inner_radius or 0.0 if settings.region else 0.0
+    table = read_table(path, settings.format)
     removed: dict[str, int] = {}
     keep = np.ones(len(table), dtype=np.bool_)
 
@@ -61,8 +42,11 @@ def read_catalogue(settings: CatalogueSettings, folder: Path) -> Catalogue:
         removed[name] = int(np.count_nonzero(keep & bad))
         keep[bad] = False
 
+    sky = np.empty((0, 2))
     if settings.region is not None:
-        remove("region", ~_inside(settings.region, table, path))
+        sky = _offsets(settings.region, table, path)
+        distance = np.hypot(*sky.T)
+        remove("region", ~((distance <= settings.region.radius) & (distance >= inner)))
     for cut in settings.cuts:
         column = _column(table, cut.column, path)
         low = -np.inf if cut.min is None else cut.min
@@ -93,11 +77,16 @@ def read_catalogue(settings: CatalogueSettings, folder: Path) -> Catalogue:
         values[row],
         _covariance(settings, table, numbers, row, path),
         row,
-        removed,
+        json.dumps(removed),
+        sky[row] if sky.size else sky,
+        inner,
+        settings.region.radius if settings.region else 0.0,
+        _members(settings.labels, table, path)[row] if settings.labels else np.empty(0, np.int64),
     )
 
 
-def _table(path: Path, kind: str | None) -> Table:
+def read_table(path: Path, kind: str | None) -> Table:
+    """Read a table of any kind that astropy reads; DataError if it cannot."""
     if not path.is_file():
         raise DataError(f"{path}: no such file; correct the path in the study")
     try:
@@ -142,13 +131,28 @@ def _factor(table: Table, coordinate: Any, path: Path) -> float:
         raise DataError(f"{path}: column '{coordinate.column}': {error}") from None
 
 
-def _inside(region: SkyRegion, table: Table, path: Path) -> NDArray[np.bool_]:
-    """Stars within a cone or an annulus, by the haversine formula."""
+def _offsets(region: SkyRegion, table: Table, path: Path) -> FloatArray:
+    """Offsets from the region's centre, (nrow, 2) deg; their length is the true distance.
+
+    Distances by the haversine formula, directions by the position angle.
+    """
     lon = np.radians(_column(table, region.lon_column, path) - region.lon)
     lat, centre = np.radians(_column(table, region.lat_column, path)), np.radians(region.lat)
     half = np.sin((lat - centre) / 2) ** 2 + np.cos(lat) * np.cos(centre) * np.sin(lon / 2) ** 2
     distance = np.degrees(2 * np.arcsin(np.sqrt(np.clip(half, 0, 1))))
-    return np.asarray((distance <= region.radius) & (distance >= (region.inner_radius or 0.0)))
+    east = np.cos(lat) * np.sin(lon)
+    north = np.sin(lat) * np.cos(centre) - np.cos(lat) * np.sin(centre) * np.cos(lon)
+    angle = np.arctan2(east, north)
+    return np.stack([distance * np.sin(angle), distance * np.cos(angle)], axis=1)
+
+
+def _members(labels: Labels, table: Table, path: Path) -> IntArray:
+    """1 for members, 0 for others, -1 for rows whose label is in neither list."""
+    if labels.column not in table.colnames:
+        _column(table, labels.column, path)
+    text = np.array([str(value) for value in table[labels.column]])
+    found = np.where(np.isin(text, labels.others), 0, -1)
+    return np.where(np.isin(text, labels.members), 1, found).astype(np.int64)
 
 
 def _covariance(

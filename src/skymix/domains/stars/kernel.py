@@ -71,6 +71,23 @@ def log_likelihood(
     return out
 
 
+def log_normal(
+    tiles: FloatArray, nstar: int, mean: FloatArray, covariance: FloatArray
+) -> FloatArray:
+    """Log density of each star, (nstar,), under one normal component.
+
+    Parameters
+    ----------
+    tiles, nstar : of `tiles_of`
+    mean : (ndim,)
+    covariance : (ndim, ndim) intrinsic
+    """
+    power, norm = np.empty((2, tiles.shape[0], _TILE))
+    _exponents(tiles, mean, covariance[np.tril_indices(mean.size)], power, norm)
+    log = power / _LOG2E - 0.5 * np.log(norm) - 0.5 * mean.size * math.log(2 * math.pi)
+    return np.asarray(log.ravel()[:nstar])
+
+
 @njit(cache=True, fastmath=_FASTMATH, error_model="numpy")
 def _exponent(tile: Any, mean: Any, shape: Any, power: Any, norm: Any) -> None:
     """-chi^2 / 2 in powers of two, and the determinant, of each star of a tile."""
@@ -96,6 +113,12 @@ def _exponent(tile: Any, mean: Any, shape: Any, power: Any, norm: Any) -> None:
             square = aa * x * x + (a * f - d * d) * y * y + (a * c - b * b) * z * z
             square += 2 * (bb * x * y + cc * x * z + (b * d - a * e) * y * z)
             power[i] = -0.5 * _LOG2E * square / norm[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _exponents(tiles: Any, mean: Any, shape: Any, power: Any, norm: Any) -> None:
+    for t in range(tiles.shape[0]):
+        _exponent(tiles[t], mean, shape, power[t], norm[t])
 
 
 @njit(cache=True, fastmath=_FASTMATH, error_model="numpy")

@@ -1,128 +1,117 @@
-"""Mixtures of normal components and a uniform one, at stars with errors of their own."""
+"""Mixtures of products of densities at stars with errors of their own."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import Protocol
 
 import numpy as np
 from scipy import special
 
 from skymix.axes import FloatArray
-from skymix.domains.stars.catalogue import Catalogue
 from skymix.domains.stars.kernel import log_likelihood, tiles_of
+from skymix.domains.stars.normal import LogDensity, Normal, shared_kernel
+from skymix.domains.stars.sky import SKY, area
 from skymix.mixture import Prior, Tree
+from skymix.store import Catalogue
 
 
 @dataclass(frozen=True)
-class Normal:
-    """A normal component with free mean and intrinsic covariance.
+class Fixed:
+    """A parameter that has one value."""
+
+    value: float
+
+    def transform(self, u: FloatArray) -> FloatArray:
+        """The value."""
+        return np.full_like(u, self.value)
+
+    def log_density(self, x: FloatArray) -> FloatArray:
+        """Zero at the value, -inf elsewhere."""
+        return np.where(x == self.value, 0.0, -np.inf)
+
+
+class Factor(Protocol):
+    """A density of some of the coordinates."""
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """Names of the coordinates; "sky" for the position."""
+
+    @property
+    def parameters(self) -> dict[str, Prior]:
+        """Priors by name, in the order in which the density takes the values."""
+
+    def at(self, stars: Catalogue) -> LogDensity:
+        """Log density at these stars as a function of the parameters."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """A leaf of the mixture: a product of densities, uniform in the coordinates they leave out.
 
     Parameters
     ----------
     name : its leaf of the tree
-    mean : prior of each coordinate's mean
-    sigma : prior of each intrinsic standard deviation; just one for an isotropic component
-    shape : "isotropic", "diagonal", or "full", whose correlations have the prior of Lewandowski,
-        Kurowicka and Joe (2009, J. Multivariate Analysis 100, 1989) with eta = 1
+    factors : densities of different coordinates
     """
 
     name: str
-    mean: tuple[Prior, ...]
-    sigma: tuple[Prior, ...]
-    shape: Literal["isotropic", "diagonal", "full"] = "diagonal"
-
-    def __post_init__(self) -> None:
-        if len(self.sigma) != (1 if self.shape == "isotropic" else len(self.mean)):
-            raise ValueError(f"component {self.name}: {len(self.sigma)} priors of sigma")
+    factors: tuple[Factor, ...] = ()
 
     @property
-    def ndim(self) -> int:
-        """Number of coordinates."""
-        return len(self.mean)
+    def parameters(self) -> dict[str, Prior]:
+        """Priors by name."""
+        pairs = (pair for factor in self.factors for pair in factor.parameters.items())
+        return {f"{self.name}.{name}": prior for name, prior in pairs}
 
     @property
-    def pairs(self) -> tuple[tuple[int, int], ...]:
-        """Pairs of coordinates with a free correlation."""
-        if self.shape != "full":
-            return ()
-        return tuple((i, j) for i in range(self.ndim) for j in range(i + 1, self.ndim))
-
-    def names(self, coordinates: Sequence[str]) -> tuple[str, ...]:
-        """Names of its parameters; of three coordinates the last correlation is a partial one."""
-        means = [f"{self.name}.mean.{c}" for c in coordinates]
-        sigmas = [f"{self.name}.sigma.{c}" for c in coordinates]
-        if self.shape == "isotropic":
-            sigmas = [f"{self.name}.sigma"]
-        rhos = [f"{self.name}.rho.{coordinates[i]}.{coordinates[j]}" for i, j in self.pairs]
-        return (*means, *sigmas, *rhos)
-
-    def transform(self, u: FloatArray) -> FloatArray:
-        """Its parameters, (n, nparameter), of unit-cube points."""
-        out = np.empty_like(u)
-        priors = (*self.mean, *self.sigma)
-        for j, prior in enumerate(priors):
-            out[:, j] = prior.transform(u[:, j])
-        for j, (i, _) in enumerate(self.pairs, start=len(priors)):
-            a = (self.ndim - i) / 2  # of the beta that makes the matrices uniform
-            out[:, j] = 2 * special.betaincinv(a, a, u[:, j]) - 1
-        return out
-
-    def covariance(self, theta: FloatArray) -> FloatArray:
-        """Intrinsic covariance, (n, ndim, ndim), of its parameters."""
-        n = theta.shape[0]
-        sigma = theta[:, self.ndim : self.ndim + len(self.sigma)]
-        sigma = np.broadcast_to(sigma, (n, self.ndim))
-        correlation = np.broadcast_to(np.eye(self.ndim), (n, self.ndim, self.ndim)).copy()
-        rho = theta[:, self.ndim + len(self.sigma) :].copy()
-        if rho.shape[1] == 3:
-            # The third is the correlation of 1 and 2 at fixed 0.
-            rest = np.sqrt((1 - rho[:, 0] ** 2) * (1 - rho[:, 1] ** 2))
-            rho[:, 2] = rho[:, 0] * rho[:, 1] + rho[:, 2] * rest
-        for column, (i, j) in enumerate(self.pairs):
-            correlation[:, i, j] = correlation[:, j, i] = rho[:, column]
-        return np.asarray(sigma[:, :, None] * correlation * sigma[:, None, :])
+    def coordinates(self) -> tuple[str, ...]:
+        """Coordinates that its factors name."""
+        return tuple(c for factor in self.factors for c in factor.coordinates)
 
 
 class StarMixture:
     """Mixture likelihood of a catalogue with its priors; a `Problem`.
 
+    Mixtures of nothing but normal densities of all coordinates have a fast likelihood.
+
     Parameters
     ----------
     catalogue : the stars
     tree : splits and leaves, as of every mixture
-    normals : the normal components, one a leaf
-    uniform : leaf that is uniform over the catalogue's range of values, if any
+    components : one a leaf
 
     Attributes
     ----------
-    names : free fractions as ``fraction.<child>``, then the parameters of the components
+    names : free fractions as ``fraction.<child>``, then the free parameters of the components
 
     Raises
     ------
     ValueError
-        If components and tree do not name the same leaves, or dimensions differ.
+        If components and tree do not name the same leaves, or two densities of a component share
+        a coordinate or a parameter, or name one that the catalogue has not.
     """
 
-    def __init__(
-        self, catalogue: Catalogue, tree: Tree, normals: Sequence[Normal], uniform: str = ""
-    ) -> None:
-        leaves = [n.name for n in normals] + ([uniform] if uniform else [])
-        if sorted(leaves) != sorted(tree.leaves):
-            raise ValueError(f"components are {sorted(leaves)}, leaves {sorted(tree.leaves)}")
-        if any(n.ndim != len(catalogue.names) for n in normals):
-            raise ValueError(f"a component has not the {len(catalogue.names)} coordinates")
-        self.catalogue, self.tree, self.normals = catalogue, tree, tuple(normals)
-        parts = [n.names(catalogue.names) for n in normals]
-        self.names = (
-            *(f"fraction.{child}" for child in tree.free_fractions),
-            *(name for part in parts for name in part),
-        )
-        ends = np.cumsum([tree.ndim, *(len(part) for part in parts)]).tolist()
-        self._parts = [slice(a, b) for a, b in pairwise(ends)]
-        self._which = [tree.leaves.index(n.name) for n in normals]
-        self._uniform = tree.leaves.index(uniform) if uniform else None
+    def __init__(self, catalogue: Catalogue, tree: Tree, components: Sequence[Component]) -> None:
+        by_name = {c.name: c for c in components}
+        if sorted(by_name) != sorted(tree.leaves) or len(by_name) < len(components):
+            raise ValueError(f"components are {sorted(by_name)}, leaves {sorted(tree.leaves)}")
+        self.catalogue, self.tree = catalogue, tree
+        self.components = tuple(by_name[leaf] for leaf in tree.leaves)
+        for component in components:
+            _check(component, catalogue)
+        self.priors = {k: p for c in self.components for k, p in c.parameters.items()}
+        self._free = np.array([not isinstance(p, Fixed) for p in self.priors.values()], np.bool_)
+        self._values = np.array([getattr(p, "value", np.nan) for p in self.priors.values()])
+        free = [k for k, is_free in zip(self.priors, self._free, strict=True) if is_free]
+        self.names = (*(f"fraction.{child}" for child in tree.free_fractions), *free)
+        ends = np.cumsum([0, *(len(f.parameters) for c in self.components for f in c.factors)])
+        slices = iter(slice(a, b) for a, b in pairwise(ends.tolist()))
+        self._parts = [[next(slices) for _ in c.factors] for c in self.components]
+        self._normals = self._fast()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -130,36 +119,66 @@ class StarMixture:
         return self.names
 
     @cached_property
-    def _tiles(self) -> tuple[FloatArray, int]:
-        return tiles_of(self.catalogue.values, self.catalogue.covariance)
-
-    @cached_property
-    def _uniform_density(self) -> float:
-        return float(1 / np.prod(np.ptp(self.catalogue.values, axis=0)))
+    def coordinates(self) -> tuple[str, ...]:
+        """Coordinates of the mixture: the measured ones, and the position if a component asks."""
+        on_sky = any(SKY in c.coordinates for c in self.components)
+        return (*self.catalogue.names, *([SKY] if on_sky else []))
 
     def prior_transform(self, u: FloatArray) -> FloatArray:
         """Parameters, (n, ndim), of unit-cube points (n, ndim)."""
         theta = np.empty_like(u)
-        theta[:, : self.tree.ndim] = self.tree.transform(u[:, : self.tree.ndim])
-        for normal, part in zip(self.normals, self._parts, strict=True):
-            theta[:, part] = normal.transform(u[:, part])
+        ndim = self.tree.ndim
+        theta[:, :ndim] = self.tree.transform(u[:, :ndim])
+        free = (p for p in self.priors.values() if not isinstance(p, Fixed))
+        for j, prior in enumerate(free, start=ndim):
+            theta[:, j] = prior.transform(u[:, j])
         return theta
 
     def weights(self, theta: FloatArray) -> FloatArray:
         """Weights of the leaves, (n, nleaf)."""
         return self.tree.weights(theta[:, : self.tree.ndim])
 
+    def derived(self, theta: FloatArray) -> dict[str, FloatArray]:
+        """Weight of each leaf, and the number of its stars, (n,) each."""
+        weights = self.weights(theta)
+        found = {f"weight.{leaf}": weights[:, k] for k, leaf in enumerate(self.tree.leaves)}
+        number = len(self.catalogue.row)
+        return found | {
+            f"stars.{leaf}": weights[:, k] * number for k, leaf in enumerate(self.tree.leaves)
+        }
+
     def log_likelihood(self, theta: FloatArray) -> FloatArray:
         """Log likelihood, (n,), of parameters (n, ndim)."""
-        weights = self.weights(theta)
-        constant = np.zeros(theta.shape[0])
-        if self._uniform is not None:
-            constant = weights[:, self._uniform] * self._uniform_density
-        own = list(zip(self.normals, self._parts, strict=True))
-        mean = np.stack([theta[:, p][:, : n.ndim] for n, p in own], axis=1)
-        covariance = np.stack([n.covariance(theta[:, p]) for n, p in own], axis=1)
-        weight = np.ascontiguousarray(weights[:, self._which])
-        return log_likelihood(*self._tiles, weight, mean, covariance, constant)
+        if self._normals is None:
+            return np.array([self._sum(point) for point in theta], dtype=np.float64)
+        weights, values = self.weights(theta), self._complete(theta)
+        normals, parts, which, others = self._normals
+        constant = weights[:, others].sum(axis=1) * math.exp(self._uniform[1])
+        mean = np.stack([values[:, p][:, : n.ndim] for n, p in zip(normals, parts, strict=True)], 1)
+        own = [n.covariance(values[:, p]) for n, p in zip(normals, parts, strict=True)]
+        weight = np.ascontiguousarray(weights[:, which])
+        return log_likelihood(*self._tiles, weight, mean, np.stack(own, axis=1), constant)
+
+    def log_joint(self, point: FloatArray) -> FloatArray:
+        """Log of weight times density of each leaf at each star, (nleaf, nstar).
+
+        Parameters
+        ----------
+        point : (ndim,)
+        """
+        values = self._complete(point[None])[0]
+        with np.errstate(divide="ignore"):
+            weight = np.log(self.weights(point[None])[0])
+        out: FloatArray = np.tile(weight[:, None], self.catalogue.row.size)
+        for k, (parts, densities) in enumerate(zip(self._parts, self._densities, strict=True)):
+            out[k] += self._uniform[0][k]
+            for part, density in zip(parts, densities, strict=True):
+                out[k] += density(values[part])
+        return out
+
+    def responsibilities(self, point: FloatArray) -> FloatArray:
+        """Probability of each leaf at each star for one parameter set (ndim,), (nstar, nleaf)."""
+        return np.asarray(special.softmax(self.log_joint(point), axis=0).T)
 
     def membership(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation, (nstar, nleaf) each, of the probability of each leaf.
@@ -176,18 +195,59 @@ class StarMixture:
         mean = total / len(theta)
         return mean, np.sqrt(np.clip(squares / len(theta) - mean**2, 0, None))
 
-    def responsibilities(self, theta: FloatArray) -> FloatArray:
-        """Probability of each leaf at each star for one parameter set (ndim,), (nstar, nleaf)."""
-        log = np.empty((len(self.catalogue.row), len(self.tree.leaves)))
-        for normal, part, k in zip(self.normals, self._parts, self._which, strict=True):
-            own = theta[None, part]
-            total = self.catalogue.covariance + normal.covariance(own)
-            shift = self.catalogue.values - own[0, : normal.ndim]
-            square = (shift * np.linalg.solve(total, shift[:, :, None])[:, :, 0]).sum(axis=1)
-            determinant = np.linalg.slogdet(total)[1]
-            log[:, k] = -0.5 * (square + determinant + normal.ndim * np.log(2 * np.pi))
-        if self._uniform is not None:
-            log[:, self._uniform] = np.log(self._uniform_density)
-        with np.errstate(divide="ignore"):
-            log += np.log(self.weights(theta[None])[0])
-        return np.asarray(special.softmax(log, axis=1))
+    def _sum(self, point: FloatArray) -> float:
+        log = self.log_joint(point)
+        highest = log.max(axis=0)
+        if not np.isfinite(highest).all():
+            return -np.inf
+        return float((highest + np.log(np.exp(log - highest).sum(axis=0))).sum())
+
+    def _complete(self, theta: FloatArray) -> FloatArray:
+        """Values of all parameters of the components, (n, nparameter), fixed ones included."""
+        values = np.tile(self._values, (theta.shape[0], 1))
+        values[:, self._free] = theta[:, self.tree.ndim :]
+        return values
+
+    @cached_property
+    def _densities(self) -> list[list[LogDensity]]:
+        return [[factor.at(self.catalogue) for factor in c.factors] for c in self.components]
+
+    @cached_property
+    def _tiles(self) -> tuple[FloatArray, int]:
+        return tiles_of(self.catalogue.values, self.catalogue.covariance)
+
+    @cached_property
+    def _uniform(self) -> tuple[FloatArray, float]:
+        """Log of the uniform part of each component's density; and of one uniform in everything."""
+        spans = np.ptp(self.catalogue.values, axis=0)
+        log = {c: -float(np.log(x)) for c, x in zip(self.catalogue.names, spans, strict=True)}
+        if SKY in self.coordinates:
+            log[SKY] = -float(np.log(area(self.catalogue.radii)))
+        each = [sum(log.values()) - sum(log[x] for x in c.coordinates) for c in self.components]
+        return np.array(each), sum(log.values())
+
+    def _fast(self) -> "tuple[list[Normal], list[slice], list[int], list[int]] | None":
+        """Normal components, their parameters and leaves, and the leaves that are uniform."""
+        normals, parts, which, others = [], [], [], []
+        for k, component in enumerate(self.components):
+            normal = shared_kernel(component.factors, self.catalogue.names)
+            if normal is not None:
+                normals.append(normal)
+                parts.append(self._parts[k][0])
+                which.append(k)
+            elif component.factors:
+                return None
+            else:
+                others.append(k)
+        return (normals, parts, which, others) if normals else None
+
+
+def _check(component: Component, catalogue: Catalogue) -> None:
+    known = {*catalogue.names, *([SKY] if catalogue.sky.size else [])}
+    names = component.coordinates
+    if unknown := set(names) - known:
+        raise ValueError(f"component {component.name}: the catalogue has no {sorted(unknown)}")
+    if len(set(names)) < len(names):
+        raise ValueError(f"component {component.name}: two of its factors share a coordinate")
+    if len(component.parameters) < sum(len(f.parameters) for f in component.factors):
+        raise ValueError(f"component {component.name}: two of its factors share a parameter")

@@ -61,7 +61,7 @@ def test_selections_count_what_they_remove(tmp_path):
     }  # fmt: skip
     stars = read(tmp_path, table(), region=region, cuts=[{"column": "e_pmRA", "max": 0.25}])
     assert stars.row.tolist() == [0]
-    assert stars.removed == {"region": 2, "e_pmRA": 1}
+    assert stars.cuts == {"region": 2, "e_pmRA": 1}
 
 
 def test_missing_values_are_refused_or_dropped_and_counted(tmp_path):
@@ -71,7 +71,7 @@ def test_missing_values_are_refused_or_dropped_and_counted(tmp_path):
         read(tmp_path, content, "stars.ecsv")
     stars = read(tmp_path, content, "stars.ecsv", missing="drop")
     assert stars.row.tolist() == [0, 1, 3]
-    assert stars.removed == {"missing": 1}
+    assert stars.cuts == {"missing": 1}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,221 @@
+"""The stages of an analysis of stars: each reads products, calls the library and writes one."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from skymix.errors import DataError
+from skymix.nested_runs import check_run, check_runs, merged, nested_run, run_product
+from skymix.pipeline import inputs_of
+from skymix.store import (
+    Catalogue,
+    Provenance,
+    file_sha256,
+    read_posterior,
+    read_product,
+    read_provenance,
+    write_posterior,
+    write_product,
+)
+from skymix.store.base import atomic_path
+from skymix.store.lineage import require_inputs, require_settings
+from skymix.study.load import data_folder
+from skymix.study.stages import results_folder, stream_seed
+from skymix.study.star_stages import star_settings
+from skymix.study.star_study import StarStudy
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from skymix.domains.stars.mixture import StarMixture
+    from skymix.sampling import Executor, WeightedRun
+
+_DRAWS = 400  # of the posterior, over which memberships are averaged
+
+
+def read_catalogue(study: StarStudy, output: Path) -> Catalogue:
+    """Read, select and write the stars of a study."""
+    from skymix.domains.stars.build import mixture_of
+    from skymix.domains.stars.catalogue import read_catalogue as read
+
+    folder = data_folder(study)
+    catalogue = read(study.catalogue, folder)
+    mixture_of(study, catalogue)  # what does not fit the components is refused here
+    provenance = Provenance(
+        star_settings(study, "catalogue"), inputs_of(folder / study.catalogue.path)
+    )
+    write_product(output, catalogue, provenance)
+    return catalogue
+
+
+def sample_posterior(
+    study: StarStudy,
+    catalogue: Path,
+    output: Path,
+    run: int | None = None,
+    executor: "Executor | None" = None,
+    checkpoint: Path | None = None,
+    deadline: float | None = None,
+) -> None:
+    """Sample the posterior of a study and write it; parameters as of `pipeline.sample_posterior`.
+
+    Raises
+    ------
+    Interrupted
+        If the run was asked to stop; its checkpoint is written.
+    """
+    from skymix.sampling import Progress
+
+    check_run(study.sampler, run)
+    mixture = _mixture(study, catalogue)
+    made_with = star_settings(study, "posterior")
+    seed = _seed(study)
+    provenance = Provenance(made_with, inputs_of(catalogue), seed)
+
+    identity = {"catalogue": file_sha256(catalogue), "seed": str(seed), "run": str(run)}
+    identity |= {"settings": json.dumps(made_with, sort_keys=True)}
+    progress = Progress(study.name if run is None else f"{study.name}, run {run}")
+    seeds = seed if run is None else (seed, run)
+    with nested_run(
+        mixture, study.sampler, seeds, progress, executor, checkpoint, identity, deadline
+    ) as nested:
+        if run is None:
+            _write_posterior(study, output, nested, mixture, provenance)
+        else:
+            write_product(output, run_product(nested), provenance)
+
+
+def merge_runs(study: StarStudy, catalogue: Path, runs: Sequence[Path], output: Path) -> None:
+    """Merge independent runs into one posterior and write it."""
+    check_runs(study.sampler, runs)
+    settings = star_settings(study, "posterior")
+    mixture = _mixture(study, catalogue)
+    provenance = Provenance(settings, inputs_of(catalogue, *runs), _seed(study))
+    run = merged(runs, settings, catalogue)
+    _write_posterior(study, output, run, mixture, provenance)
+
+
+def _mixture(study: StarStudy, catalogue: Path) -> "StarMixture":
+    from skymix.domains.stars.build import mixture_of
+
+    stars = read_product(catalogue, Catalogue)
+    require_settings(catalogue, star_settings(study, "catalogue"))
+    return mixture_of(study, stars)
+
+
+def _seed(study: StarStudy) -> int:
+    seed = study.sampler.seed
+    return seed if seed is not None else stream_seed(study, "posterior", "stars")
+
+
+def _write_posterior(
+    study: StarStudy,
+    output: Path,
+    run: "WeightedRun",
+    mixture: "StarMixture",
+    provenance: Provenance,
+) -> None:
+    from skymix.domains.stars.build import units_of
+    from skymix.sampling import posterior_tree
+
+    tree = posterior_tree(
+        run,
+        mixture,
+        mixture.derived,
+        units_of(study, mixture),
+        {"row": mixture.catalogue.row.astype(np.float64)},
+        {},
+        provenance.seed or 0,
+    )
+    write_posterior(output, tree, provenance)
+
+
+def predict_posterior(study: StarStudy, catalogue: Path, posterior: Path, output: Path) -> None:
+    """Compute the membership of every star and write it beside the columns of the input table."""
+    from astropy.table import Column
+
+    from skymix.domains.stars.catalogue import read_table
+
+    mixture = _mixture(study, catalogue)
+    tree = _posterior(study, catalogue, posterior)
+    draws = np.stack([np.ravel(tree["posterior"][n]) for n in mixture.names], axis=1)
+    some = np.unique(np.linspace(0, len(draws) - 1, _DRAWS).astype(np.int64))
+    mean, spread = mixture.membership(draws[some])
+    source = data_folder(study) / study.catalogue.path
+    require_inputs(catalogue, source)
+    table = read_table(source, study.catalogue.format)[mixture.catalogue.row]
+    table.meta = {
+        "description": "Stars with the probability of each component, posterior mean and spread",
+        "inputs": inputs_of(catalogue, posterior),
+    }
+    table["skymix_row"] = Column(mixture.catalogue.row, description="Row of the input, from 0")
+    for k, leaf in enumerate(mixture.tree.leaves):
+        for name, values in ((f"probability.{leaf}", mean), (f"probability_sd.{leaf}", spread)):
+            if name in table.colnames:
+                raise DataError(f"{source}: has a column '{name}' already; rename it")
+            table[name] = values[:, k]
+    with atomic_path(output) as part:
+        table.write(part, format="ascii.ecsv", overwrite=True)
+
+
+def make_report(study: StarStudy, output: Path) -> Path:
+    """Make the report of a study from the products in its results folder."""
+    from skymix.report import StarReport, installed_versions, make_star_report
+
+    folder = results_folder(study) / "fits" / "stars"
+    catalogue, posterior = folder / "catalogue.h5", folder / "posterior.nc"
+    tree = _posterior(study, catalogue, posterior)
+    mean, spread = _memberships(study, folder / "membership.ecsv", catalogue, posterior)
+    return make_star_report(
+        StarReport(
+            study,
+            read_product(catalogue, Catalogue),
+            tree,
+            mean,
+            spread,
+            {"fits/stars/catalogue.h5": read_provenance(catalogue)},
+            installed_versions(),
+        ),
+        output,
+    )
+
+
+def _memberships(study: StarStudy, path: Path, catalogue: Path, posterior: Path) -> Any:
+    """Mean and spread, (nstar, nleaf) each, of the table, checked to be of these products."""
+    from astropy.table import Table
+
+    try:
+        table = Table.read(path, format="ascii.ecsv")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file; run the stage that makes it") from None
+    except ValueError:
+        raise DataError(f"{path}: not an ECSV table; delete it and run again") from None
+    if table.meta.get("inputs") != inputs_of(catalogue, posterior):
+        raise DataError(f"{path}: was not made from this posterior; delete it and run again")
+    leaves = study.tree.leaves()
+    return tuple(
+        np.stack([np.asarray(table[f"{kind}.{leaf}"]) for leaf in leaves], axis=1)
+        for kind in ("probability", "probability_sd")
+    )
+
+
+def summary(study: StarStudy) -> str:
+    """Evidence and posterior table, and the path of the report, as text."""
+    from skymix.report import summary_text
+
+    root = results_folder(study)
+    folder = root / "fits" / "stars"
+    tree = _posterior(study, folder / "catalogue.h5", folder / "posterior.nc")
+    return f"{summary_text('stars', tree)}\n\nReport: {root / 'report' / 'index.html'}"
+
+
+def _posterior(study: StarStudy, catalogue: Path, posterior: Path) -> "xr.DataTree":
+    """Posterior made with the settings of this study, from this catalogue."""
+    tree = read_posterior(posterior)
+    require_settings(posterior, star_settings(study, "posterior"))
+    require_settings(catalogue, star_settings(study, "catalogue"))
+    require_inputs(posterior, catalogue)
+    return tree

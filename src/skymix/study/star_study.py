@@ -1,0 +1,103 @@
+"""The study of a catalogue of stars."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, model_validator
+
+from skymix.study.likelihood import Name
+from skymix.study.mixture import NestedSampler, Split
+from skymix.study.quantities import Section
+from skymix.study.star_components import NormalDensity, StarComponent, factors_of
+from skymix.study.stars import CatalogueSettings
+
+
+class StarStudy(Section):
+    """Everything that one analysis of stars is made of."""
+
+    domain: Literal["stars"] = Field(description="What is analysed: gamma rays or stars.")
+    name: Name = Field(description="Name of the study; its results go to results/<name>.")
+    description: str = Field(default="", description="One sentence for the report.")
+    seed: NonNegativeInt = Field(
+        default=0, description="Seed that all random streams are derived from."
+    )
+    data: Path | None = Field(
+        default=None,
+        description=(
+            "Folder that file paths are relative to. If absent: the environment variable"
+            " SKYMIX_DATA, else ../shared/data, else data."
+        ),
+    )
+    catalogue: CatalogueSettings = Field(description="The stars.")
+    components: dict[Name, StarComponent] = Field(
+        min_length=1, description="Densities of the components by name."
+    )
+    tree: Split = Field(description="How the components share the stars.")
+    sampler: NestedSampler = Field(default=NestedSampler(), description="The sampler.")
+
+    @model_validator(mode="after")
+    def _tree_matches_components(self) -> "StarStudy":
+        self.tree.check_components(set(self.components))
+        labels = self.catalogue.labels
+        if labels is not None and labels.component not in self.tree.nodes():
+            raise ValueError(
+                f"catalogue.labels.component: '{labels.component}' is no component and no split"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _components_fit_coordinates(self) -> "StarStudy":
+        known = self.catalogue.coordinates
+        for name, component in self.components.items():
+            used = component.coordinates()
+            if len(set(used)) < len(used):
+                raise ValueError(f"components.{name}: two of its factors share a coordinate")
+            for coordinate in used:
+                self._check_coordinate(name, coordinate)
+            factors = factors_of(component)
+            if sum(getattr(f, "shape", "") == "isotropic" for f in factors) > 1:
+                raise ValueError(
+                    f"components.{name}: only one of its factors may be isotropic; write the others"
+                    " as diagonal"
+                )
+            for factor in factors:
+                if factor.kind in ("space_density", "distance"):
+                    (coordinate,) = factor.coordinates()
+                    if known[coordinate].unit != "mas" or known[coordinate].error is None:
+                        raise ValueError(
+                            f"components.{name}: '{coordinate}' must be a parallax with the unit"
+                            " mas and an error column"
+                        )
+        for correlation in self.catalogue.correlations:
+            self._check_correlation(*correlation.between)
+        return self
+
+    def _check_coordinate(self, component: str, coordinate: str) -> None:
+        if coordinate == "sky":
+            if self.catalogue.region is None:
+                raise ValueError(
+                    f"components.{component}: a profile on the sky needs catalogue.region, over"
+                    " which it is normalised"
+                )
+        elif coordinate not in self.catalogue.coordinates:
+            raise ValueError(
+                f"components.{component}: '{coordinate}' is not a coordinate; coordinates are"
+                f" {', '.join(self.catalogue.coordinates)}"
+            )
+
+    def _check_correlation(self, one: str, other: str) -> None:
+        """Refuse a component that would leave correlated errors out of account."""
+        for name, component in self.components.items():
+            for factor in factors_of(component):
+                used = factor.coordinates()
+                if (one in used) != (other in used) or (
+                    one in used and not isinstance(factor, NormalDensity)
+                ):
+                    raise ValueError(
+                        f"components.{name}: the errors of '{one}' and '{other}' are correlated;"
+                        " one normal density must have both"
+                    )
+
+    def fitted(self) -> dict[str, tuple[str, ...]]:
+        """The one fit of the study: that of all stars."""
+        return {"stars": ("stars",)}
