@@ -149,7 +149,7 @@ def test_errors_become_one_sentence(monkeypatch, capsys, study, error, sentence)
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("skymix.study.load_study", fail)
+    monkeypatch.setattr("skymix.study.load.load_any_study", fail)
     assert run_main(monkeypatch, "validate", study) == 1
     err = capsys.readouterr().err
     assert err.startswith(f"skymix: error: {sentence}")
@@ -160,7 +160,7 @@ def test_fault_of_the_program_keeps_its_traceback(monkeypatch, study):
     def fail(_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr("skymix.study.load_study", fail)
+    monkeypatch.setattr("skymix.study.load.load_any_study", fail)
     monkeypatch.setattr(cli, "_stop_by_signal", list)
     monkeypatch.setattr(sys, "argv", ["skymix", "validate", study])
     with pytest.raises(ZeroDivisionError):

@@ -65,6 +65,8 @@ class Profile:
         shape = theta[2:]
         square = ((sky - theta[:2]) ** 2).sum(axis=1)
         norm = self._integral(shape, float(np.hypot(*theta[:2])), radii)
+        if norm <= 0:  # a profile with an edge, all of it outside the region
+            return np.full(len(sky), -np.inf)
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(self.surface(square, shape)) - np.log(norm))
 
