@@ -396,7 +396,9 @@ def _draws(
     if isinstance(settings, LaplaceSampler):
         if isinstance(mixture, TabulatedMixture):
             return sample_laplace(mixture, settings.draws, seed, progress)
-        return sample_conditional(mixture, {}, settings.draws, seed)[0]
+        run, _ = sample_conditional(mixture, {}, settings.draws, seed)
+        progress.close(run.outcome)
+        return run
     return sample_nuts(
         model_from_mixture(mixture),
         settings.chains,

@@ -48,6 +48,14 @@ class LaplaceRun(WeightedRun):
 
     n_draws: int
 
+    @property
+    def outcome(self) -> str:
+        """What came out, for a log."""
+        return (
+            f"ln Z = {self.log_evidence:.3f} +- {self.log_evidence_error:.3f}, effectively"
+            f" {self.effective_size:.0f} of {self.n_draws} draws, {self.seconds:.1f} s"
+        )
+
 
 def sample_laplace(
     problem: TabulatedMixture, draws: int, seed: int, progress: Progress | None = None
@@ -67,10 +75,7 @@ def sample_laplace(
     if reason := reason_for_distrust(run):
         raise SkymixError(f"{reason}; use sampler: {{kind: nested}}")
     if progress is not None:
-        progress.close(
-            f"ln Z = {run.log_evidence:.3f} +- {run.log_evidence_error:.3f}, effectively"
-            f" {run.effective_size:.0f} of {draws} draws, {run.seconds:.1f} s"
-        )
+        progress.close(run.outcome)
     return run
 
 
