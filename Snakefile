@@ -12,19 +12,20 @@ if not workflow.configfiles:
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/inputs.smk"
 
 
 validate(config, "config/schema.json", set_default=False)
 
 
 include: "workflow/rules/study.smk"
-include: "workflow/rules/posterior.smk"
+include: f"workflow/rules/{'posterior' if len(RUNS) == 1 else 'runs'}.smk"
 include: "workflow/rules/report.smk"
 
 
 if GAMMA:
 
+    include: "workflow/rules/gamma.smk"
+    include: "workflow/rules/inputs.smk"
     include: "workflow/rules/events.smk"
     include: "workflow/rules/response.smk"
     include: "workflow/rules/marginals.smk"

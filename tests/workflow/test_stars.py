@@ -30,7 +30,7 @@ def test_workflow_finds_the_truth_and_writes_members_and_report(folder, snakemak
     done = snakemake("--cores", "1", "--configfile", str(study))
     assert done.code == 0, done.text
     assert done.jobs == {
-        "read_catalogue": 1, "sample_posterior": 1, "predict_membership": 1, "make_report": 1,
+        "read_catalogue": 1, "sample_posterior": 1, "predict_posterior": 1, "make_report": 1,
     }  # fmt: skip
     fit = folder / "results/small/fits/stars"
     draws = read_posterior(fit / "posterior.nc")["posterior"]

@@ -33,21 +33,9 @@ SKYMIX = str(FOLDER / "skymix")
 shell.prefix(f"export PATH={shlex.quote(str(FOLDER))}:$PATH; ")
 
 FITS = STUDY.fitted()
-PARTS = STUDY.calibration.jobs() if GAMMA else {}
-LIMITS = STUDY.limits.jobs() if GAMMA and STUDY.limits else {}
-# The names of observations and components are those of rules that only gamma rays have.
-OBSERVATIONS = list(STUDY.observations) if GAMMA else []
-# A bundle is one job; every other observation has jobs of its own.
-BUNDLE_OF = {name: bundle for bundle, names in BUNDLES.items() for name in names}
-ALONE = [name for name in OBSERVATIONS if name not in BUNDLE_OF]
-RECORDED = [name for name in ALONE if event_files(STUDY, name)]
-SIMULATED = [name for name in ALONE if name not in RECORDED]
-CHUNKS = {name: chunks(STUDY, name) for name in ALONE}
-CHUNKED = [name for name in ALONE if CHUNKS[name] > 1]
-KEYS = {name: response_key(STUDY, name) for name in OBSERVATIONS}
-USERS = {}  # observations by the response table that they share
-for name, key in KEYS.items():
-    USERS.setdefault(key, []).append(name)
+RUNS = range(1, getattr(STUDY.sampler, "runs", 1) + 1)
+# What the sampler reads: tables of densities, or the stars themselves.
+SOURCE = "likelihood.h5" if GAMMA else "catalogue.h5"
 
 
 def one_of(names):
@@ -88,7 +76,3 @@ def growing(amount):
 wildcard_constraints:
     study=re.escape(STUDY.name),
     fit="[^/]+",
-    observation=one_of(ALONE),
-    bundle=one_of(BUNDLES),
-    component=one_of(STUDY.components),
-    key="[^/]+",

@@ -1,88 +1,29 @@
-# What the sampler reads: tables of densities, or the stars themselves.
-SOURCE = "likelihood.h5" if GAMMA else "catalogue.h5"
-RUNS = range(1, getattr(STUDY.sampler, "runs", 1) + 1)
-
-
-if len(RUNS) == 1:
-
-    rule sample_posterior:
-        input:
-            likelihood=f"results/{{study}}/fits/{{fit}}/{SOURCE}",
-        output:
-            "results/{study}/fits/{fit}/posterior.nc",
-        log:
-            "results/{study}/logs/fits/{fit}/posterior.log",
-        benchmark:
-            "results/{study}/benchmarks/fits/{fit}/posterior.tsv"
-        conda:
-            "../../envs/environment.yaml"
-        threads: STUDY.likelihood.threads if GAMMA else 1
-        # With a launcher of MPI, such as `mpiexec`, it runs as that many tasks; else as one process. No
-        # parameter: the posterior is the same, so a run elsewhere must not make it anew.
-        resources:
-            mem_mb=growing(4000),
-            runtime=growing(120),
-            mpi="",
-            tasks=1,
-        params:
-            study="results/{study}/study.yaml",
-            settings=settings("posterior"),
-        message:
-            "Sampling the posterior of {wildcards.fit}"
-        # Progress goes to the log and to the screen; tee ignores the signals that the sampler handles.
-        shell:
-            "mpi='{resources.mpi}'; ${{mpi:+$mpi -n {resources.tasks}}}"
-            " skymix sample-posterior {params.study} {input.likelihood} -o {output}"
-            " 2>&1 | (trap '' INT TERM USR1; tee {log})"
-
-else:
-
-    # Independent runs are jobs of their own, which need no MPI.
-    rule sample_run:
-        input:
-            likelihood=f"results/{{study}}/fits/{{fit}}/{SOURCE}",
-        output:
-            "results/{study}/fits/{fit}/runs/{run}.h5",
-        log:
-            "results/{study}/logs/fits/{fit}/runs/{run}.log",
-        benchmark:
-            "results/{study}/benchmarks/fits/{fit}/runs/{run}.tsv"
-        wildcard_constraints:
-            run=one_of(map(str, RUNS)),
-        conda:
-            "../../envs/environment.yaml"
-        threads: STUDY.likelihood.threads if GAMMA else 1
-        resources:
-            mem_mb=growing(4000),
-            runtime=growing(120),
-        params:
-            study="results/{study}/study.yaml",
-            settings=settings("posterior"),
-        message:
-            "Run {wildcards.run} of the posterior of {wildcards.fit}"
-        shell:
-            "skymix sample-posterior {params.study} {input.likelihood} -o {output}"
-            " --run {wildcards.run} 2>&1 | (trap '' INT TERM USR1; tee {log})"
-
-    rule merge_runs:
-        input:
-            likelihood=f"results/{{study}}/fits/{{fit}}/{SOURCE}",
-            runs=expand("results/{{study}}/fits/{{fit}}/runs/{run}.h5", run=RUNS),
-        output:
-            "results/{study}/fits/{fit}/posterior.nc",
-        log:
-            "results/{study}/logs/fits/{fit}/merge.log",
-        conda:
-            "../../envs/environment.yaml"
-        threads: 1
-        resources:
-            mem_mb=growing(4000),
-            runtime=growing(30),
-        params:
-            study="results/{study}/study.yaml",
-            settings=settings("posterior"),
-        message:
-            "Merging the runs of {wildcards.fit}"
-        shell:
-            "skymix merge-runs {params.study} {input.likelihood} {input.runs} -o {output}"
-            " > {log} 2>&1"
+rule sample_posterior:
+    input:
+        likelihood=f"results/{{study}}/fits/{{fit}}/{SOURCE}",
+    output:
+        "results/{study}/fits/{fit}/posterior.nc",
+    log:
+        "results/{study}/logs/fits/{fit}/posterior.log",
+    benchmark:
+        "results/{study}/benchmarks/fits/{fit}/posterior.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: STUDY.likelihood.threads if GAMMA else 1
+    # With a launcher of MPI, such as `mpiexec`, it runs as that many tasks. No parameter: the
+    # posterior is the same, so a run elsewhere must not make it anew.
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(120),
+        mpi="",
+        tasks=1,
+    params:
+        study="results/{study}/study.yaml",
+        settings=settings("posterior"),
+    message:
+        "Sampling the posterior of {wildcards.fit}"
+    # Progress goes to the log and to the screen; tee ignores the signals that the sampler handles.
+    shell:
+        "mpi='{resources.mpi}'; ${{mpi:+$mpi -n {resources.tasks}}}"
+        " skymix sample-posterior {params.study} {input.likelihood} -o {output}"
+        " 2>&1 | (trap '' INT TERM USR1; tee {log})"

@@ -5,6 +5,8 @@ rule read_catalogue:
         "results/{study}/fits/stars/catalogue.h5",
     log:
         "results/{study}/logs/fits/stars/catalogue.log",
+    benchmark:
+        "results/{study}/benchmarks/fits/stars/catalogue.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -20,7 +22,7 @@ rule read_catalogue:
         "skymix read-catalogue {params.study} -o {output} > {log} 2>&1"
 
 
-rule predict_membership:
+rule predict_posterior:
     input:
         catalogue="results/{study}/fits/stars/catalogue.h5",
         posterior="results/{study}/fits/stars/posterior.nc",
@@ -29,6 +31,8 @@ rule predict_membership:
         "results/{study}/fits/stars/membership.ecsv",
     log:
         "results/{study}/logs/fits/stars/membership.log",
+    benchmark:
+        "results/{study}/benchmarks/fits/stars/membership.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
