@@ -32,7 +32,8 @@ def test_every_rule_is_complete():
             for part in ("log:", "benchmark:", "threads:", "mem_mb=growing(", "runtime=growing("):
                 assert part in rule, f"{path.name}: {name} has no {part}"
             assert "settings=" in rule, f"{path.name}: {name}"
-            assert f"skymix {name.replace('_', '-')} " in rule, f"{path.name}: {name}"
+            command = "sample-posterior" if name == "sample_run" else name.replace("_", "-")
+            assert f"skymix {command} " in rule, f"{path.name}: {name}"
 
 
 def test_rule_files_are_short():

@@ -34,6 +34,8 @@ rule merge_runs:
         "results/{study}/fits/{fit}/posterior.nc",
     log:
         "results/{study}/logs/fits/{fit}/merge.log",
+    benchmark:
+        "results/{study}/benchmarks/fits/{fit}/merge.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
