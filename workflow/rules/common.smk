@@ -59,15 +59,6 @@ def marginal_settings(wildcards):
     return settings("marginals", **names)
 
 
-def limits_of_fits(wildcards):
-    """Product of the limits of each fit."""
-    if STUDY.limits is None:
-        raise WorkflowError(
-            "limits: are not set in this study; add a section 'limits' to it"
-        )
-    return expand("results/{study}/limits/{fit}.h5", study=STUDY.name, fit=FITS)
-
-
 def growing(amount):
     """Resource that doubles at every attempt."""
     return lambda wildcards, attempt: amount * 2 ** (attempt - 1)

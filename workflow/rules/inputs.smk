@@ -58,3 +58,12 @@ def bundle_settings(wildcards):
     ]
     parts += [settings("events", observation=name) + KEYS[name] for name in names]
     return hashlib.sha256("".join([*names, *parts]).encode()).hexdigest()
+
+
+def limits_of_fits(wildcards):
+    """Product of the limits of each fit."""
+    if STUDY.limits is None:
+        raise WorkflowError(
+            "limits: are not set in this study; add a section 'limits' to it"
+        )
+    return expand("results/{study}/limits/{fit}.h5", study=STUDY.name, fit=FITS)
