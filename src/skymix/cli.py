@@ -384,7 +384,7 @@ def set_limits(
     count: int,
     output: Path,
 ) -> None:
-    """Set limits on dark matter of a channel, in the data and in simulations without it."""
+    """Set limits on dark matter in a channel, for data and simulations."""
     from skymix import pipeline
     from skymix import set_limits as limits
 
