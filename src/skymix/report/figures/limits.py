@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from skymix.axes import FloatArray
 from skymix.report.labels import readable
@@ -36,12 +37,9 @@ def limits_figure(limits: Limits, band: FloatArray) -> Figure:
         axes.set_visible(False)
     figure.supxlabel("Mass (TeV)", fontsize="medium")
     side = "Lower" if limits.quantity == "lifetime" else "Upper"
-    figure.supylabel(
-        f"{side} limit on the {readable(limits.quantity)}\n({_unit(limits.unit)},"
-        f" {100 * limits.level:g} % credibility)",
-        fontsize="medium",
-        ha="center",
-    )
+    quantity = f"{side} limit on the {readable(limits.quantity)}"
+    for axes in panels[::columns]:
+        axes.set_ylabel(f"{quantity}\n({_unit(limits.unit)}, {100 * limits.level:g} % credibility)")
     return figure
 
 
@@ -56,6 +54,9 @@ def _panel(axes: Axes, limits: Limits, band: FloatArray, observed: FloatArray) -
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(mass[0], mass[-1])
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _unit(unit: str) -> str:
