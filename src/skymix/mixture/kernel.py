@@ -105,9 +105,12 @@ class TiledTable:
         `segment` (ndatum,) is the number of the coefficient set of each datum, 0 if none is given.
         Scaling is exact, but for a density below 1e-308 of the largest in its column. With `dtype`
         float32 the table takes half the memory and each density is rounded to 6e-8, to zero below
-        1e-45 of the largest in its column; sums are done in float64 all the same.
+        1e-45 of the largest in its column; sums are done in float64 all the same. ValueError if a
+        multiplicity is not positive.
         """
         nrow, ndatum = table.shape
+        if not np.all(multiplicity > 0):
+            raise ValueError("multiplicities must be positive; leave out data without events")
         if segment is None:
             segment = np.zeros(ndatum, dtype=np.int64)
         power = np.frexp(table.max(axis=0))[1]

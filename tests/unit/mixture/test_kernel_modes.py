@@ -69,3 +69,11 @@ def test_segments_are_tables_of_their_own(sizes, own_rows) -> None:
         expected += found
         np.testing.assert_allclose(gradient[:, s], slope, rtol=1e-11)
     np.testing.assert_allclose(value, expected, rtol=1e-12)
+
+
+def test_data_without_events_are_refused():
+    table, counts = np.ones((2, 70)), np.ones(70)
+    for wrong in (0.0, -1.0, np.nan):
+        counts[3] = wrong
+        with pytest.raises(ValueError, match="multiplicities must be positive"):
+            TiledTable.build(table, counts)
