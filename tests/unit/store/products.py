@@ -5,8 +5,21 @@ import dataclasses
 import numpy as np
 
 from skymix.store import Diagnostics, Events, LikelihoodTables, Marginals, Response, RunProduct
+from skymix.store.calibration import Calibration
+from skymix.store.catalogue import Catalogue
+from skymix.store.limits import Limits
 
-KINDS = [Events, Response, Marginals, LikelihoodTables, Diagnostics, RunProduct]
+KINDS = [
+    Events,
+    Response,
+    Marginals,
+    LikelihoodTables,
+    Diagnostics,
+    RunProduct,
+    Calibration,
+    Limits,
+    Catalogue,
+]
 
 
 def random_floats(rng, shape, finite):
