@@ -53,7 +53,7 @@ class Slurm:
 
     def release_requeued(self, job: str, run: "subprocess.Popen[bytes]") -> None:
         """Start the jobs of a node that died at once: SLURM lets them wait for two minutes."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline and run.poll() is None:
             lines = self.call("squeue", "-h", "-t", "PD", "-o", "%A %r").splitlines()
             waiting = [line.split()[0] for line in lines if line.endswith("BeginTime")]

@@ -25,7 +25,8 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slur
 def write(folder, data):
     raw = survey()
     raw["jobs"] = {"observations": 2}
-    raw["sampler"] = {"live_points": 1000, "dlogz": 0.05, "sample": "rwalk"}
+    # Some seconds of sampling, on a quick machine too: the faults must find it at work.
+    raw["sampler"] = {"live_points": 4000, "dlogz": 0.05, "sample": "rwalk"}
     raw["sampler"]["checkpoint_every"] = 0.1
     write_survey(folder, raw, NUMBER, data / CTA_SOUTH)
 
