@@ -106,6 +106,7 @@ def test_survey_with_a_dead_node_and_a_cancelled_job(slurm, workflow, local, tmp
         log = finish(run, tmp_path)
     finally:
         run.kill()
+        run.wait()
     assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in log
     assert resumed(tmp_path)
     assert_same_products(local, tmp_path)
@@ -149,6 +150,7 @@ def test_sampling_that_lacks_time_and_loses_a_rank(slurm, workflow, local, tmp_p
         log = finish(run, tmp_path)
     finally:
         run.kill()
+        run.wait()
     said = [
         path.read_text()
         for job in (first, second)
