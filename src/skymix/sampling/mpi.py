@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NoReturn, TypeVar
 
-from skymix.errors import SkymixError
+from skymix.errors import Interrupted, SkymixError
 from skymix.sampling.executor import Executor, SerialExecutor, Timing, Work
 from skymix.sampling.launch import announced_ranks
 from skymix.sampling.problem import Problem
@@ -50,6 +50,11 @@ def run_on_ranks(main: Callable[[Executor], None]) -> None:
     executor = MpiExecutor(comm, places)
     try:
         main(executor)
+    except Interrupted:
+        # Between two batches: all ranks are well, and end as after a whole run.
+        executor.dismiss()
+        _end_mpi()
+        raise
     except BaseException as error:
         # Last of all, so that the reason is printed before.
         atexit.register(_abort, comm, _exit_code(error))
