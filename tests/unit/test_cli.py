@@ -10,12 +10,12 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from skymix import cli
+from skymix.cli import cli, program
 from skymix.errors import DataError
 from skymix.study.default import DEFAULT_STUDY
 
 HEAVY = ("numpy", "scipy", "astropy", "gammapy", "dynesty", "matplotlib", "numba", "xarray", "h5py")
-STAGES = [name for name, command in cli.cli.commands.items() if name != "warm-up"]
+STAGES = [name for name, command in cli.commands.items() if name != "warm-up"]
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def study(tmp_path):
 
 def run_main(monkeypatch, *arguments):
     """Exit code of the real entry point; signal handlers are left alone."""
-    monkeypatch.setattr(cli, "_stop_by_signal", list)
+    monkeypatch.setattr(program, "_stop_by_signal", list)
     monkeypatch.setattr(sys, "argv", ["skymix", *arguments])
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        program.main()
     return stopped.value.code
 
 
@@ -51,15 +51,15 @@ def test_help_imports_nothing_heavy(arguments):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_every_command_explains_itself(name):
-    done = CliRunner().invoke(cli.cli, [name, "--help"])
+    done = CliRunner().invoke(cli, [name, "--help"])
     assert done.exit_code == 0
-    text = cli.cli.commands[name].help
+    text = cli.commands[name].help
     assert text.rstrip().endswith(".")
     assert text.split("\n")[0] in done.output
 
 
 def test_commands_are_listed_in_the_order_of_an_analysis():
-    text = CliRunner().invoke(cli.cli, ["--help"]).output
+    text = CliRunner().invoke(cli, ["--help"]).output
     order = ["validate", "read-events", "marginalise-nuisance", "sample-posterior", "make-report"]
     places = [text.index(f"\n  {name}") for name in order]
     assert places == sorted(places)
@@ -82,7 +82,7 @@ def test_wrong_usage_exits_with_2(monkeypatch, capsys, arguments, message):
 
 
 def test_validate(study):
-    done = CliRunner().invoke(cli.cli, ["validate", study])
+    done = CliRunner().invoke(cli, ["validate", study])
     assert done.exit_code == 0
     assert done.output == (
         f"{study}: valid. Study 'galactic_centre': 1 observation, 4 components,"
@@ -109,9 +109,9 @@ def test_json_that_is_none(monkeypatch, capsys, tmp_path):
 def test_frozen_study_is_the_study(tmp_path, study):
     output = tmp_path / "frozen.yaml"
     arguments = ["freeze-study", "-o", str(output)]
-    done = CliRunner().invoke(cli.cli, arguments, input=json.dumps(DEFAULT_STUDY))
+    done = CliRunner().invoke(cli, arguments, input=json.dumps(DEFAULT_STUDY))
     assert done.exit_code == 0
-    assert CliRunner().invoke(cli.cli, ["validate", str(output)]).exit_code == 0
+    assert CliRunner().invoke(cli, ["validate", str(output)]).exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -140,10 +140,10 @@ def test_fault_of_the_program_keeps_its_traceback(monkeypatch, study):
         raise ZeroDivisionError
 
     monkeypatch.setattr("skymix.study.load.load_any_study", fail)
-    monkeypatch.setattr(cli, "_stop_by_signal", list)
+    monkeypatch.setattr(program, "_stop_by_signal", list)
     monkeypatch.setattr(sys, "argv", ["skymix", "validate", study])
     with pytest.raises(ZeroDivisionError):
-        cli.main()
+        program.main()
 
 
 WRITING = """
@@ -207,7 +207,7 @@ def test_ignored_signal_stays_ignored(monkeypatch):
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        cli._stop_by_signal()
+        program._stop_by_signal()
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, signal.SIG_IGN)
     finally:

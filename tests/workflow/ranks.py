@@ -59,7 +59,7 @@ if FAULT == "silent":
 sys.argv = ["skymix", "run"]
 import click  # noqa: E402
 
-from skymix import cli  # noqa: E402
+from skymix.cli import cli  # noqa: E402
 
-cli.cli.add_command(click.Command("run", callback=lambda: run_on_ranks(sample)))
+cli.add_command(click.Command("run", callback=lambda: run_on_ranks(sample)))
 main()

@@ -17,8 +17,17 @@ import yaml
 from astropy.io import fits
 from tests import dl3_files
 
-from skymix import cli, pipeline
-from skymix.store import Marginals, Provenance, read_product, read_provenance, write_product
+from skymix import pipeline
+from skymix.cli import program
+from skymix.store import (
+    Events,
+    Marginals,
+    Provenance,
+    Response,
+    read_product,
+    read_provenance,
+    write_product,
+)
 from skymix.study import study_from_mapping
 from skymix.study.default import DEFAULT_STUDY
 
@@ -106,14 +115,14 @@ def folder(products, tmp_path, monkeypatch):
 @pytest.fixture
 def refused(tmp_path, monkeypatch, capsys):
     """Run a command that must fail; its sentence must match, and no file may come of it."""
-    monkeypatch.setattr(cli, "_stop_by_signal", list)
+    monkeypatch.setattr(program, "_stop_by_signal", list)
 
     def run(message: str, *arguments: str) -> None:
         before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
         monkeypatch.setattr(sys, "argv", ["skymix", *arguments])
         capsys.readouterr()
         with pytest.raises(SystemExit) as stopped:
-            cli.main()
+            program.main()
         out, err = capsys.readouterr()
         assert stopped.value.code == 1, err
         assert out == ""
@@ -280,7 +289,7 @@ def test_product(folder, refused, stage, option, good, other):
 
 def test_flipped_byte_in_the_data(folder, refused):
     whole = bytearray((folder / EVENTS).read_bytes())
-    energy = read_product(EVENTS, pipeline.Events).energy.tobytes()
+    energy = read_product(EVENTS, Events).energy.tobytes()
     whole[whole.index(energy) + 6] ^= 1
     (folder / "wrong.h5").write_bytes(whole)
     refused(
@@ -335,7 +344,7 @@ def test_products_that_do_not_belong_together(folder, refused):
     study = study_from_mapping(raw)
     other = f"e2/{RUN}.h5"
     pipeline.simulate_events(study, "second", Path("r.h5"), Path(other))
-    again = dataclasses.replace(read_product(other, pipeline.Events), observation=RUN)
+    again = dataclasses.replace(read_product(other, Events), observation=RUN)
     made = read_provenance(EVENTS)
     write_product(other, again, Provenance(made["study"], made["inputs"]))
     message = f"was not made from {other} as it is now; make it again from this file"
@@ -599,8 +608,8 @@ def test_two_commands_write_the_same_file(folder):
         _, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
     made, wanted = (
-        read_product("out.h5", pipeline.Response),
-        read_product("r.h5", pipeline.Response),
+        read_product("out.h5", Response),
+        read_product("r.h5", Response),
     )
     np.testing.assert_array_equal(made.psf, wanted.psf)
     assert not list(folder.glob(".*"))

@@ -8,7 +8,7 @@ import yaml
 from astropy.table import Table
 from tests import star_study
 
-from skymix import cli
+from skymix.cli import program
 from skymix.store import read_posterior
 
 
@@ -85,10 +85,10 @@ def test_missing_values_are_dropped_and_counted_if_the_study_says_so(folder, mon
     star_study.write(folder, damaged("x", np.nan))
     raw = star_study.raw()
     study = write_study(folder, catalogue=raw["catalogue"] | {"missing": "drop"})
-    monkeypatch.setattr(cli, "_stop_by_signal", list)
+    monkeypatch.setattr(program, "_stop_by_signal", list)
     monkeypatch.setattr(sys, "argv", ["skymix", "read-catalogue", str(study), "-o", "c.h5"])
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        program.main()
     assert stopped.value.code == 0
     assert "'missing': 1" in capsys.readouterr().out
 
@@ -122,10 +122,10 @@ def test_bad_study_is_one_sentence(folder, monkeypatch, capsys, changes, message
 def refuse(monkeypatch, capsys, folder, study, message):
     """Exit code 1, one sentence, and no file."""
     before = sorted(folder.iterdir())
-    monkeypatch.setattr(cli, "_stop_by_signal", list)
+    monkeypatch.setattr(program, "_stop_by_signal", list)
     monkeypatch.setattr(sys, "argv", ["skymix", "read-catalogue", str(study), "-o", "out.h5"])
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        program.main()
     assert stopped.value.code == 1
     err = capsys.readouterr().err
     assert message in err
@@ -135,9 +135,9 @@ def refuse(monkeypatch, capsys, folder, study, message):
 
 def test_commands_of_the_other_domain_are_refused(folder, monkeypatch, capsys):
     study = write_study(folder)
-    monkeypatch.setattr(cli, "_stop_by_signal", list)
+    monkeypatch.setattr(program, "_stop_by_signal", list)
     monkeypatch.setattr(sys, "argv", ["skymix", "read-events", str(study), "a", "-o", "e.h5"])
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        program.main()
     assert stopped.value.code == 1
     assert "has the domain stars; this command is for gamma rays" in capsys.readouterr().err

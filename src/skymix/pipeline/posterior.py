@@ -1,0 +1,162 @@
+"""Stages that sample the posterior of a likelihood."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from skymix.nested_runs import check_run, check_runs, merged, nested_run, run_product
+from skymix.pipeline.inputs import inputs_of
+from skymix.pipeline.studies import fit_of
+from skymix.store import (
+    LikelihoodTables,
+    Provenance,
+    file_sha256,
+    read_product,
+    write_posterior,
+    write_product,
+)
+from skymix.store.lineage import require_settings
+from skymix.study import Study
+from skymix.study.mixture import LaplaceSampler, NestedSampler, NutsSampler
+from skymix.study.stages import stage_settings, stream_seed
+
+if TYPE_CHECKING:
+    from skymix.mixture import RateMixture, TabulatedMixture
+    from skymix.sampling import ChainRun, Executor, Progress, WeightedRun
+
+
+def sample_posterior(
+    study: Study,
+    likelihood: Path,
+    output: Path,
+    run: int | None = None,
+    executor: "Executor | None" = None,
+    checkpoint: Path | None = None,
+    deadline: float | None = None,
+) -> None:
+    """Sample the posterior of a likelihood and write it.
+
+    Parameters
+    ----------
+    run : which of the study's independent runs to make, from 1; its dead points are written
+    executor : who evaluates the likelihood; without one this process
+    checkpoint : file that keeps a nested run while it goes on
+    deadline : seconds since the epoch at which the job ends
+
+    Raises
+    ------
+    Interrupted
+        If a nested run was asked to stop; its checkpoint is written.
+    """
+    from skymix.sampling import Progress, check_evidence
+    from skymix.store.tables import mixture_of
+
+    settings = study.sampler
+    check_run(study.sampler, run)
+    tables = read_product(likelihood, LikelihoodTables)
+    require_settings(likelihood, stage_settings(study, "likelihood"))
+    mixture = mixture_of(tables, study.likelihood.precision, study.likelihood.threads)
+    fit = fit_of(study, tables.observations)
+    seed = _sampler_seed(study, fit)
+    made_with = stage_settings(study, "posterior")
+    provenance = Provenance(made_with, inputs_of(likelihood), seed)
+    progress = Progress(fit if run is None else f"{fit}, run {run}")
+    if not isinstance(settings, NestedSampler):
+        draws = _draws(mixture, settings, seed, progress)
+        _write_posterior(output, draws, mixture, tables, {}, provenance)
+        return
+    identity = {"likelihood tables": file_sha256(likelihood), "seed": str(seed)}
+    identity |= {"sampler settings": json.dumps(made_with, sort_keys=True), "run": str(run)}
+    seeds = seed if run is None else (seed, run)
+    with nested_run(
+        mixture, settings, seeds, progress, executor, checkpoint, identity, deadline
+    ) as nested:
+        if run is None:
+            check = check_evidence(mixture, seed)
+            _write_posterior(output, nested, mixture, tables, check, provenance)
+        else:
+            write_product(output, run_product(nested), provenance)
+
+
+def merge_runs(study: Study, likelihood: Path, runs: Sequence[Path], output: Path) -> None:
+    """Merge independent runs into one posterior and write it."""
+    from skymix.sampling import check_evidence
+    from skymix.store.tables import mixture_of
+
+    check_runs(study.sampler, runs)
+    tables = read_product(likelihood, LikelihoodTables)
+    require_settings(likelihood, stage_settings(study, "likelihood"))
+    settings = stage_settings(study, "posterior")
+    run = merged(runs, settings, likelihood)
+    mixture = mixture_of(tables, study.likelihood.precision, study.likelihood.threads)
+    seed = _sampler_seed(study, fit_of(study, tables.observations))
+    provenance = Provenance(settings, inputs_of(likelihood, *runs), seed)
+    check = check_evidence(mixture, seed)
+    _write_posterior(output, run, mixture, tables, check, provenance)
+
+
+def _sampler_seed(study: Study, fit: str) -> int:
+    seed = study.sampler.seed
+    return seed if seed is not None else stream_seed(study, "posterior", fit)
+
+
+def _draws(
+    mixture: "TabulatedMixture | RateMixture",
+    settings: LaplaceSampler | NutsSampler,
+    seed: int,
+    progress: "Progress",
+) -> "WeightedRun | ChainRun":
+    """Draws of a sampler that is done in one go."""
+    from skymix.mixture import TabulatedMixture
+    from skymix.sampling import (
+        model_from_mixture,
+        sample_conditional,
+        sample_laplace,
+        sample_nuts,
+    )
+
+    if isinstance(settings, LaplaceSampler):
+        if isinstance(mixture, TabulatedMixture):
+            return sample_laplace(mixture, settings.draws, seed, progress)
+        run, _ = sample_conditional(mixture, {}, settings.draws, seed)
+        progress.close(run.outcome)
+        return run
+    return sample_nuts(
+        model_from_mixture(mixture),
+        settings.chains,
+        settings.tune,
+        settings.draws,
+        settings.target_accept,
+        settings.backend,
+        seed,
+        mixture.names,
+        progress,
+    )
+
+
+def _write_posterior(
+    output: Path,
+    run: "WeightedRun | ChainRun",
+    mixture: "TabulatedMixture | RateMixture",
+    tables: LikelihoodTables,
+    check: Mapping[str, Any],
+    provenance: Provenance,
+) -> None:
+    from skymix.sampling import WeightedRun, chains_tree, posterior_tree
+    from skymix.store.tables import units_of
+
+    shared = (
+        mixture,
+        mixture.derived,
+        units_of(tables),
+        {"multiplicity": tables.multiplicity},
+        json.loads(tables.truth),
+        provenance.seed or 0,
+    )
+    if isinstance(run, WeightedRun):
+        tree = posterior_tree(run, *shared)
+    else:
+        tree = chains_tree(run, *shared)
+    tree.attrs.update(check)
+    write_posterior(output, tree, provenance)
