@@ -112,10 +112,8 @@ def _fitted(survey: Study, fit: str, responses: Path, folder: Path) -> tuple[xr.
         response = responses / f"{response_key(survey, name)}.h5"
         path = events / f"{name}.h5"
         number += pipeline.simulate_events(survey, name, response, path).number
-        for leaf in survey.tree.leaves():
-            pipeline.marginalise_nuisance(
-                survey, name, leaf, path, response, marginals / name / f"{leaf}.h5"
-            )
+        outputs = {leaf: marginals / name / f"{leaf}.h5" for leaf in survey.tree.leaves()}
+        pipeline.marginalise_together(survey, name, path, response, outputs)
     likelihood, posterior = folder / "likelihood.h5", folder / "posterior.nc"
     pipeline.gather_marginals(survey, fit, events, marginals, likelihood)
     pipeline.sample_posterior(survey, likelihood, posterior)

@@ -16,7 +16,7 @@ from scipy import special
 
 from skymix.axes import FloatArray, IntArray
 from skymix.errors import SkymixError
-from skymix.sampling.laplace import LaplaceRun
+from skymix.sampling.laplace import LaplaceRun, weighted_run
 from skymix.sampling.problem import Problem
 
 SMALLEST_SIZE = 400
@@ -89,35 +89,18 @@ def sample_conditional(
         theta = target.parameters(x)
         log_likelihood = target.log_likelihood(theta)
         log_weight = log_likelihood + target.log_prior(x) - _log_density(peak, x)
-        total = float(special.logsumexp(log_weight))
-        if not np.isfinite(total):
-            raise SkymixError("the likelihood is zero or not a number; check model and tables")
-        share = np.exp(log_weight - total)
-        effective = 1.0 / float((share**2).sum())
-        if effective >= _GOOD * draws:
+        seconds = time.monotonic() - began
+        run = weighted_run(problem.names, theta, log_likelihood, log_weight, target.calls, seconds)
+        if run.effective_size >= _GOOD * draws:
             break
-        peak = _refitted(peak, x, share)
-    if effective < SMALLEST_SIZE:
+        peak = _refitted(peak, x, special.softmax(log_weight))
+    if run.effective_size < SMALLEST_SIZE:
         at = ", ".join(f"{name} = {value:g}" for name, value in fixed.items())
         raise SkymixError(
             f"{draws} draws from a Gaussian description of the posterior{' at ' + at if at else ''}"
-            f" are worth {effective:.0f} (at least {SMALLEST_SIZE} are needed); use more draws or"
-            " narrower priors"
+            f" are worth {run.effective_size:.0f} (at least {SMALLEST_SIZE} are needed); use more"
+            " draws or narrower priors"
         )
-    kept = share > 0
-    log_evidence = total - float(np.log(draws))
-    run = LaplaceRun(
-        names=problem.names,
-        samples=theta[kept],
-        log_likelihood=log_likelihood[kept],
-        log_weight=log_weight[kept] - total,
-        log_evidence=log_evidence,
-        log_evidence_error=float(share.std() * np.sqrt(draws)),
-        information=float(share[kept] @ log_likelihood[kept]) - log_evidence,
-        n_calls=target.calls,
-        n_draws=draws,
-        seconds=time.monotonic() - began,
-    )
     return run, peak
 
 

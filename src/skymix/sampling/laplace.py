@@ -106,23 +106,50 @@ def importance_run(problem: TabulatedMixture, draws: int, seed: int) -> LaplaceR
     )
     log_prior = coordinates.log_prior(z) + space.log_prior(position, values)
     log_weight = log_likelihood + log_prior - proposal.log_density(z, box, log_prior)
-    if np.isnan(log_weight).any() or np.isneginf(log_weight).all():
-        raise SkymixError("the likelihood is zero or not a number; check model, priors and tables")
+    calls = draws + finder.calls
+    return weighted_run(
+        problem.names, samples, log_likelihood, log_weight, calls, time.monotonic() - started
+    )
+
+
+def weighted_run(
+    names: tuple[str, ...],
+    samples: FloatArray,
+    log_likelihood: FloatArray,
+    log_weight: FloatArray,
+    calls: int,
+    seconds: float,
+) -> LaplaceRun:
+    """Evidence and weights of draws from a proposal; those without weight are left out.
+
+    Parameters
+    ----------
+    samples : (n, ndim) all draws
+    log_likelihood, log_weight : (n,); the weight is likelihood x prior over proposal
+
+    Raises
+    ------
+    SkymixError
+        If a weight is NaN, or all are zero.
+    """
     total = float(special.logsumexp(log_weight))
+    if not np.isfinite(total):
+        raise SkymixError("the likelihood is zero or not a number; check model, priors and tables")
+    draws = log_weight.size
     log_evidence = total - float(np.log(draws))
     share = np.exp(log_weight - total)
     kept = share > 0
     return LaplaceRun(
-        names=problem.names,
+        names=names,
         samples=samples[kept],
         log_likelihood=log_likelihood[kept],
         log_weight=log_weight[kept] - total,
         log_evidence=log_evidence,
         log_evidence_error=float(share.std() * np.sqrt(draws)),
         information=float(share[kept] @ log_likelihood[kept]) - log_evidence,
-        n_calls=draws + finder.calls,
+        n_calls=calls,
         n_draws=draws,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
     )
 
 
