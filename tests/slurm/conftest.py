@@ -38,18 +38,16 @@ class Slurm:
         )
         return done.stdout
 
-    def wait_for(
-        self, rule: str, run: "subprocess.Popen[bytes]", after: str = "0"
-    ) -> tuple[str, str]:
-        """Number and node of a job of this rule, as soon as one runs that came after another."""
+    def wait_for(self, name: str, run: "subprocess.Popen[bytes]") -> tuple[str, str]:
+        """Number and node of a job with this in its name, as soon as one runs."""
         deadline = time.monotonic() + 240
         while time.monotonic() < deadline and run.poll() is None:
             for line in self.call("squeue", "-h", "-t", "R", "-o", "%A %N %k").splitlines():
                 job, node, comment = line.split(maxsplit=2)
-                if rule in comment and int(job) > int(after):
+                if name in comment:
                     return job, node
             time.sleep(0.2)
-        raise AssertionError(f"no job of {rule} ran")
+        raise AssertionError(f"no job of {name} ran")
 
     def release_requeued(self, job: str, run: "subprocess.Popen[bytes]") -> None:
         """Start the jobs of a node that died at once: SLURM lets them wait for two minutes."""

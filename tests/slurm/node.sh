@@ -19,12 +19,16 @@ start) slurmd -N "$node" ;;
 kill)
     kill -KILL "$(pid_in "$lab/run/slurmd-$node.pid")"
     rm -f "$lab/run/slurmd-$node.pid"
-    for pid in $(processes); do
-        parent=$(awk '/^PPid/ { print $2 }' "/proc/$pid/status" 2>/dev/null)
-        if [ "$(cat "/proc/${parent:-0}/comm" 2>/dev/null)" = slurmstepd ]; then
-            kill -KILL "$parent" 2>/dev/null
-        fi
-        kill -KILL "$pid" 2>/dev/null
+    # Again and again: a slurmstepd that has just begun shows no process of the node yet.
+    for _ in $(seq 20); do
+        for pid in $(processes); do
+            parent=$(awk '/^PPid/ { print $2 }' "/proc/$pid/status" 2>/dev/null)
+            if [ "$(cat "/proc/${parent:-0}/comm" 2>/dev/null)" = slurmstepd ]; then
+                kill -KILL "$parent" 2>/dev/null
+            fi
+            kill -KILL "$pid" 2>/dev/null
+        done
+        sleep 0.1
     done
     ;;
 *) echo "node.sh: kill or start, not $1" >&2; exit 2 ;;

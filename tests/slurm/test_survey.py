@@ -11,8 +11,7 @@ from tests.slurm.conftest import QUICK, ROOT
 from tests.survey import survey, write_survey
 
 CTA_SOUTH = "gamma/cta-prod5-irfs/Prod5-South-20deg-AverageAz-14MSTs37SSTs.180000s-v0.1.fits.gz"
-PROFILE = ("--profile", str(ROOT / "profiles/slurm"), *QUICK)
-ONE_RANK = "sample_posterior:mpi=srun --mpi=pmi2", "sample_posterior:tasks=1"
+PROFILE = ROOT / "profiles/slurm/config.yaml"
 FIT = "results/survey/fits/joint"
 NUMBER = 4
 
@@ -26,6 +25,17 @@ def write(folder, data):
     raw["sampler"] = {"live_points": 4000, "dlogz": 0.05, "sample": "rwalk"}
     raw["sampler"]["checkpoint_every"] = 0.1
     write_survey(folder, raw, NUMBER, data / CTA_SOUTH)
+
+
+@pytest.fixture
+def profile(tmp_path):
+    """The project's profile without MPI, which it says how to leave out."""
+    text, mpi, _ = PROFILE.read_text().partition("set-resources:")
+    assert mpi
+    folder = tmp_path / "profile"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(text)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +98,15 @@ def resumed(folder: Path) -> bool:
     return "going on from iteration" in log.read_text()
 
 
-def test_survey_with_a_dead_node_and_a_cancelled_job(slurm, workflow, local, tmp_path, data_folder):
+def test_survey_with_a_dead_node_and_a_cancelled_job(
+    slurm, workflow, profile, local, tmp_path, data_folder
+):
     """A node loses its power under a bundle, the sampling is cancelled: all goes on by itself."""
     write(tmp_path, data_folder)
-    run = workflow(tmp_path, *PROFILE, "--set-resources", *ONE_RANK, env=slurm.environment)
+    run = workflow(tmp_path, "--profile", str(profile), *QUICK, env=slurm.environment)
     try:
-        job, node = slurm.wait_for("marginalise_bundle", run)
+        job, node = slurm.wait_for("run_0000", run)
+        wait_for(tmp_path / "results/survey/logs/bundles/run_0000.log", run)
         slurm.call("tests/slurm/node.sh", "kill", node)
         slurm.call("tests/slurm/node.sh", "start", node)
         slurm.release_requeued(job, run)
@@ -104,6 +117,7 @@ def test_survey_with_a_dead_node_and_a_cancelled_job(slurm, workflow, local, tmp
     finally:
         run.kill()
         run.wait()
+        print((tmp_path / "run.log").read_text())  # pytest shows it when the test fails
     assert f"SLURM-job '{job}' failed, SLURM status is: 'CANCELLED'" in log
     assert resumed(tmp_path)
     assert_same_products(local, tmp_path)
