@@ -8,10 +8,8 @@ import xarray as xr
 
 from skymix.axes import FloatArray
 from skymix.sampling.nuts import ChainRun
-from skymix.sampling.posterior import Derive
+from skymix.sampling.posterior import Derive, joined, prior_and_data, variables
 from skymix.sampling.problem import Problem
-
-_PRIOR_DRAWS = 2000
 
 
 def chains_tree(
@@ -29,24 +27,16 @@ def chains_tree(
     and effective sizes, and the attribute `warnings` one sentence a line if something is bad.
     """
     theta = np.stack([run.variables[name] for name in problem.names], axis=-1)
-    shape = theta.shape[:2]
-    flat = theta.reshape(-1, theta.shape[-1])
-    prior = problem.prior_transform(
-        np.random.default_rng(seed).random((_PRIOR_DRAWS, flat.shape[1]))
-    )
-    likelihood = problem.log_likelihood(flat).reshape(shape)
+    likelihood = problem.log_likelihood(theta.reshape(-1, theta.shape[-1])).reshape(theta.shape[:2])
     statistics = {"log_likelihood": likelihood, **run.statistics}
     groups = {
-        "posterior": _variables(problem, flat, shape, derive, units),
+        "posterior": variables(problem.names, theta, derive, units),
         "sample_stats": xr.Dataset({k: (("chain", "draw"), v) for k, v in statistics.items()}),
-        "prior": _variables(problem, prior, (1, _PRIOR_DRAWS), derive, units),
-        "observed_data": xr.Dataset({k: ("datum", v) for k, v in observed.items()}),
-        "constant_data": xr.Dataset({f"truth.{k}": v for k, v in truth.items()}),
         "convergence": _convergence(run),
     }
-    tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
-    tree.attrs = _attributes(run)
-    return tree
+    rng = np.random.default_rng(seed)
+    groups |= prior_and_data(problem, derive, units, observed, truth, rng)
+    return joined(groups, _attributes(run))
 
 
 def _attributes(run: ChainRun) -> dict[str, Any]:
@@ -68,21 +58,4 @@ def _convergence(run: ChainRun) -> xr.Dataset:
     return xr.Dataset(
         {name: ("parameter", list(values.values())) for name, values in columns.items()},
         coords={"parameter": list(run.rhat)},
-    )
-
-
-def _variables(
-    problem: Problem,
-    theta: FloatArray,
-    shape: tuple[int, int],
-    derive: Derive,
-    units: Mapping[str, str],
-) -> xr.Dataset:
-    columns = dict(zip(problem.names, theta.T, strict=True)) | dict(derive(theta))
-    return xr.Dataset(
-        {
-            name: (("chain", "draw"), values.reshape(shape), {"unit": units.get(name, "")})
-            for name, values in columns.items()
-        },
-        coords={"chain": np.arange(shape[0]), "draw": np.arange(shape[1])},
     )

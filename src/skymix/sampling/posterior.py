@@ -1,6 +1,6 @@
 """From a sampler's run to the groups of a posterior file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,19 +45,53 @@ def posterior_tree(
     """
     rng = np.random.default_rng(seed)
     draws = run.equal_weight_draws(rng)
-    cube = rng.random((_PRIOR_DRAWS, len(run.names)))
-    prior = problem.prior_transform(cube)
     groups = {
-        "posterior": _draws(run.names, run.samples[draws], derive, units),
+        "posterior": variables(run.names, run.samples[None, draws], derive, units),
         "sample_stats": _statistics(run, draws),
-        "prior": _draws(run.names, prior, derive, units),
-        "observed_data": xr.Dataset({k: ("datum", v) for k, v in observed.items()}),
-        "constant_data": xr.Dataset({f"truth.{k}": v for k, v in truth.items()}),
         "nested" if isinstance(run, NestedRun) else "weighted": _weighted(run, units),
     }
+    groups |= prior_and_data(problem, derive, units, observed, truth, rng)
+    return joined(groups, _attributes(run))
+
+
+def joined(groups: Mapping[str, xr.Dataset], attributes: Mapping[str, Any]) -> xr.DataTree:
+    """A tree of groups with attributes of its own."""
     tree = xr.DataTree.from_dict({f"/{name}": data for name, data in groups.items()})
-    tree.attrs = _attributes(run)
+    tree.attrs = dict(attributes)
     return tree
+
+
+def prior_and_data(
+    problem: Problem,
+    derive: Derive,
+    units: Mapping[str, str],
+    observed: Mapping[str, FloatArray],
+    truth: Mapping[str, float],
+    rng: np.random.Generator,
+) -> dict[str, xr.Dataset]:
+    """Groups that do not depend on the sampler: draws from the prior, data, true values."""
+    prior = problem.prior_transform(rng.random((_PRIOR_DRAWS, len(problem.names))))
+    return {
+        "prior": variables(problem.names, prior[None], derive, units),
+        "observed_data": xr.Dataset({k: ("datum", v) for k, v in observed.items()}),
+        "constant_data": xr.Dataset({f"truth.{k}": v for k, v in truth.items()}),
+    }
+
+
+def variables(
+    names: Sequence[str], theta: FloatArray, derive: Derive, units: Mapping[str, str]
+) -> xr.Dataset:
+    """Sampled and derived variables of draws, (nchain, ndraw, ndim)."""
+    chains, draws, ndim = theta.shape
+    flat = theta.reshape(-1, ndim)
+    columns = dict(zip(names, flat.T, strict=True)) | dict(derive(flat))
+    return xr.Dataset(
+        {
+            name: (("chain", "draw"), values.reshape(chains, draws), {"unit": units.get(name, "")})
+            for name, values in columns.items()
+        },
+        coords={"chain": np.arange(chains), "draw": np.arange(draws)},
+    )
 
 
 def _attributes(run: WeightedRun) -> dict[str, Any]:
@@ -92,19 +126,6 @@ def _statistics(run: WeightedRun, draws: IntArray) -> xr.Dataset:
     if isinstance(run, NestedRun):
         columns["log_prior_volume"] = run.log_prior_volume
     return xr.Dataset({k: (("chain", "draw"), v[draws][None]) for k, v in columns.items()})
-
-
-def _draws(
-    names: tuple[str, ...], theta: FloatArray, derive: Derive, units: Mapping[str, str]
-) -> xr.Dataset:
-    variables = {name: theta[:, j] for j, name in enumerate(names)} | dict(derive(theta))
-    return xr.Dataset(
-        {
-            name: (("chain", "draw"), values[None], {"unit": units.get(name, "")})
-            for name, values in variables.items()
-        },
-        coords={"chain": [0], "draw": np.arange(theta.shape[0])},
-    )
 
 
 def _weighted(run: WeightedRun, units: Mapping[str, str]) -> xr.Dataset:
