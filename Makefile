@@ -7,7 +7,7 @@ ONLY ?=
 VENV := .venv
 LOCK := envs/requirements.lock
 STUDY := config/config.yaml
-KERNEL := src/skymix/mixture/kernel.c src/skymix/mixture/kernel_tile.h
+KERNEL := setup.py $(wildcard src/skymix/mixture/*.[ch])
 # The workflow's jobs call `skymix` by name.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
@@ -29,7 +29,6 @@ $(VENV)/.locked: $(LOCK)
 
 $(VENV)/.ready: $(VENV)/.locked pyproject.toml $(KERNEL)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@find src -name '*.nb[ci]' -delete # compiled against the kernel as it was
 	@$(VENV)/bin/skymix warm-up
 	@touch $@
 

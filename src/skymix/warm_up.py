@@ -5,30 +5,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from skymix import pipeline
-from skymix.mixture.kernel import TiledTable
 from skymix.study import Study, study_from_mapping
 from skymix.study.default import DEFAULT_STUDY
 
 
 def warm_up() -> None:
     """Compile the numerical kernels by a tiny run of the stages; numba keeps them on disk."""
-    _sum_with_gradient()
     with TemporaryDirectory() as folder:
         for events in ("binned", "unbinned"):
             study = study_from_mapping(_tiny(DEFAULT_STUDY, events))
             _run_all(study, Path(folder) / events)
-
-
-def _sum_with_gradient() -> None:
-    """Calls of the mixture kernel that a run of the stages does not make."""
-    table = TiledTable.build(np.ones((1, 1)), np.ones(1))
-    one, ones = np.zeros((1, 1), dtype=np.int64), np.ones((1, 1))
-    for rows in (one, one[None]):
-        for coefficients in (ones, ones[None]):
-            table.log_sum_gradient(rows, coefficients)
 
 
 def _tiny(settings: Mapping[str, Any], events: str) -> dict[str, Any]:

@@ -1,5 +1,13 @@
 """Mixture tree, priors and likelihood: pure numbers, no units, no files."""
 
+try:
+    import skymix.mixture._kernel  # noqa: F401 (what all else here needs)
+except ImportError as error:
+    raise ImportError(
+        f"The mixture kernel has not been compiled for this Python ({error}); `make setup` does it,"
+        " as does `pip install --no-build-isolation -e .`, given a C compiler and Python's headers."
+    ) from error
+
 from skymix.mixture.densities import Data, LeafTable
 from skymix.mixture.likelihood import TabulatedMixture
 from skymix.mixture.parameters import ParameterAxis

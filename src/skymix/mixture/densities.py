@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from skymix.axes import FloatArray, IntArray
+from skymix.mixture import _kernel
 from skymix.mixture.gradient import interpolation_slopes
 from skymix.mixture.kernel import TiledTable
 from skymix.mixture.parameters import Interpolation, ParameterAxis
-from skymix.mixture.points import pack
 from skymix.mixture.tree import Tree
 
 PRECISIONS = {"double": "float64", "single": "float32"}
@@ -124,12 +124,11 @@ class DensityTable:
         total = self._tiles.log_sum(rows, coefficients, threads=self._threads)
         return np.asarray(total + self.data.constant)
 
-    def packed(self, tree: Tree) -> tuple[IntArray, FloatArray]:
-        """What `points.log_likelihood` needs; the first parameters are the tree's fractions."""
-        at = self._interpolation
-        integers = self._offsets, at.column, at.logarithmic, at.start, at.first_axis
-        record, constant = self._tiles.record, self.data.constant
-        return pack(tree.edges, integers, at.positions, record, self._threads, constant)
+    def compiled(self, tree: Tree) -> _kernel.Mixture:
+        """The way from parameters, the first of them fractions of the tree, to the log sum."""
+        grids, threads = self._interpolation.grids(self._offsets), self._threads
+        table = self._tiles.compiled
+        return _kernel.Mixture(table, tree.edges, grids, threads, self.data.constant)
 
     def log_sum_gradient(
         self, theta: FloatArray, factors: FloatArray

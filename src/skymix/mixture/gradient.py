@@ -6,8 +6,7 @@ import numpy as np
 
 from skymix.axes import FloatArray
 from skymix.mixture.parameters import ParameterAxis
-from skymix.mixture.points import FIXED, REST
-from skymix.mixture.tree import Tree
+from skymix.mixture.tree import FIXED, REST, Tree
 
 
 def by_fractions(tree: Tree, fractions: FloatArray, by_weight: FloatArray) -> FloatArray:

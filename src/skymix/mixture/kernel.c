@@ -9,12 +9,13 @@
  * A point's value depends on nothing but the table, its rows and its coefficients: each tile is done
  * in one order of operations, tiles are summed in fixed parts, parts in their order.
  *
- * Plain C with GCC's vector extensions (GCC or Clang); no part of Python's C interface.
+ * GCC's vector extensions (GCC or Clang).
  */
+
+#include "kernel.h"
 
 #include <math.h>
 #include <pthread.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef __x86_64__
@@ -23,9 +24,9 @@
 
 #define MANTISSA 0x000FFFFFFFFFFFFFll
 #define ONE 0x3FF0000000000000ll
+#define SMALLEST 0x0010000000000000ll /* normal number */
 #define ROOT_HALF 0x3FE6A09E667F3BCDll
 #define TWO_TO_52 0x4330000000000000ll
-#define BAD (1ll << 40) /* more than any sum of exponents in a tile */
 #define LN2 0x1.62e42fefa39efp-1
 #define LN2_REST 0x1.abc9e3b39803fp-56
 
@@ -33,54 +34,31 @@ enum { POINTS = 512 }; /* of a block, whose rows and coefficients stay in cache 
 
 static const int64_t LANE[8] = {0, 1, 2, 3, 4, 5, 6, 7};
 
-/* As kernel.py fills it: eight bytes a member. */
+/* logs + ln 2 x exponents. */
 typedef struct {
-    const char *values;         /* each entry over a power of two above the largest of its column */
-    const int64_t *offset;      /* (ntile) first entry of a tile */
-    const int64_t *width;       /* (ntile) entries of a row of the tile, a multiple of eight */
-    const int64_t *filled;      /* (ntile) data of the tile, at least one */
-    const int64_t *segment;     /* (ntile) coefficient set of its data */
-    const double *multiplicity; /* (ntile) of all its data, 0 where they differ */
-    const int64_t *counts_at;   /* (ntile) where they differ: first entry in counts */
-    const double *counts;       /* multiplicities one by one */
-    const int64_t *part;        /* (npart + 1) first tile of each part */
-    int64_t npart, nrow, nsegment;
-    int64_t single; /* entries are float, not double */
-    int64_t level;  /* set of instructions */
-    double exponent; /* sum of multiplicity x power of two */
-} table;
-
-typedef struct {
-    int64_t npoint, nset, nown, nterm; /* nset: sets of rows, nown: of coefficients; 1 or nsegment */
-    const int64_t *rows;               /* (npoint, nset, nterm) */
-    const double *coefficients;        /* (npoint, nown, nterm) */
-    double *gradient;                  /* as coefficients, or null */
-} points;
-
-/* Sum so far: logs + ln 2 x exponents + multiplicity x ln(mantissa 2^exponent). */
-typedef struct {
-    double mantissa;
-    int64_t exponent;
     double exponents, logs;
 } sum;
 
-/* Points that pass over a part together. */
+/* A point on its way over tiles: total + multiplicity x ln(mantissa 2^exponent). */
 typedef struct {
-    int64_t npoint;
-    const int64_t *order;
-    sum *sums;
-} block;
+    double mantissa; /* from 1 to below 2 */
+    int64_t exponent;
+    sum total;
+} progress;
+
+/* Points with their coefficients scaled: those of a set add up to less than 1. */
+typedef struct {
+    points given;
+    const int64_t *shift; /* (npoint, nown) power of two above their sum, or REFUSED */
+    const double *scaled; /* coefficient x 2^-shift */
+} scaled_points;
 
 /* One point on one tile. */
 typedef struct {
-    int64_t nterm, filled;
-    const double *coefficient;
-    int64_t shift;  /* power of two above their sum */
-    double scale;   /* 2^-shift */
-    double *scaled; /* coefficient x scale: they add up to less than 1 */
+    int64_t nterm, filled, shift;
+    const double *scaled;
     const char **row;
     const double *counts;
-    double *gradient;
 } mixture;
 
 static inline int64_t to_bits(double x)
@@ -97,87 +75,59 @@ static inline double from_bits(int64_t bits)
     return x;
 }
 
-/* x = 2^exponent x [1/2, 1) for a positive normal number. */
-static inline int64_t exponent_of(double x)
+static inline double power_of_two(int64_t exponent)
 {
-    return (to_bits(x) >> 52) - 1022;
+    return from_bits((exponent + 1023) << 52);
 }
 
-/* False if a coefficient is negative or not a number, or their sum is not below 2^1022. */
-static inline int describe(mixture *m, const table *t, int64_t tile, const points *p, int64_t b)
+#define REFUSED INT64_MIN /* a coefficient is negative or not a number, or the sum is too large */
+
+static int64_t scale(const double *coefficients, int64_t nterm, double *scaled)
 {
-    const int64_t segment = t->segment[tile], size = t->single ? 4 : 8;
-    const int64_t *rows = p->rows + (b * p->nset + (p->nset > 1 ? segment : 0)) * p->nterm;
-    const int64_t set = (b * p->nown + (p->nown > 1 ? segment : 0)) * p->nterm;
-    const double *coefficients = p->coefficients + set;
-    const char *first = t->values + t->offset[tile] * size;
     double total = 0.0, lowest = 0.0;
-    for (int64_t r = 0; r < p->nterm; r++) {
+    for (int64_t r = 0; r < nterm; r++) {
         total += coefficients[r];
         lowest = coefficients[r] < lowest ? coefficients[r] : lowest;
-        m->row[r] = first + rows[r] * t->width[tile] * size;
     }
     if (!(total < 0x1p1022) || lowest < 0.0)
-        return 0;
+        return REFUSED;
     /* A power of two, so that nothing is rounded. */
-    m->shift = exponent_of(total) < -1000 ? -1000 : exponent_of(total);
-    m->scale = from_bits((1023 - m->shift) << 52);
-    for (int64_t r = 0; r < p->nterm; r++)
-        m->scaled[r] = coefficients[r] * m->scale;
-    m->coefficient = coefficients;
-    m->filled = t->filled[tile];
-    m->counts = t->counts + t->counts_at[tile];
-    m->gradient = p->gradient ? p->gradient + set : 0;
-    return 1;
-}
-
-/* The product so far, for a positive normal number. */
-static inline void set_product(sum *s, double product)
-{
-    s->exponent += exponent_of(product) - 1;
-    s->mantissa = from_bits((to_bits(product) & MANTISSA) | ONE);
-}
-
-static void take_logs(const block *k, double multiplicity)
-{
-    for (int64_t b = 0; b < k->npoint; b++) {
-        sum *s = &k->sums[b];
-        s->exponents += multiplicity * (double)s->exponent;
-        s->logs += multiplicity * log(s->mantissa);
-        s->mantissa = 1.0;
-        s->exponent = 0;
-    }
+    const int64_t above = (to_bits(total) >> 52) - 1022, shift = above < -1000 ? -1000 : above;
+    const double factor = power_of_two(-shift);
+    for (int64_t r = 0; r < nterm; r++)
+        scaled[r] = coefficients[r] * factor;
+    return shift;
 }
 
 static inline double entry(const table *t, const char *row, int64_t i)
 {
-    return t->single ? ((const float *)row)[i] : ((const double *)row)[i];
+    return t->size == 4 ? ((const float *)row)[i] : ((const double *)row)[i];
 }
 
 /* Datum by datum, with exponents beyond those of a double. */
-static void add_each(const table *t, const mixture *m, int64_t tile, sum *out, double *gradient)
+static void add_each(const table *t, int64_t tile, const double *coefficient, const char **row,
+                     int64_t nterm, sum *out, double *gradient)
 {
-    for (int64_t i = 0; i < m->filled; i++) {
-        const double weight =
-            t->multiplicity[tile] != 0.0 ? t->multiplicity[tile] : m->counts[i];
+    const double *counts = t->counts + t->counts_at[tile], multiplicity = t->multiplicity[tile];
+    for (int64_t i = 0; i < t->filled[tile]; i++) {
+        const double weight = multiplicity != 0.0 ? multiplicity : counts[i];
         int highest = INT32_MIN, ec, ex;
-        for (int64_t r = 0; r < m->nterm; r++) {
-            const double c = frexp(m->coefficient[r], &ec), x = frexp(entry(t, m->row[r], i), &ex);
+        for (int64_t r = 0; r < nterm; r++) {
+            const double c = frexp(coefficient[r], &ec), x = frexp(entry(t, row[r], i), &ex);
             if (c * x > 0.0 && ec + ex > highest)
                 highest = ec + ex;
         }
         double s = 0.0;
-        for (int64_t r = 0; r < m->nterm; r++) {
-            const double c = frexp(m->coefficient[r], &ec), x = frexp(entry(t, m->row[r], i), &ex);
+        for (int64_t r = 0; r < nterm; r++) {
+            const double c = frexp(coefficient[r], &ec), x = frexp(entry(t, row[r], i), &ex);
             if (c * x > 0.0)
                 s += ldexp(c * x, ec + ex - highest);
         }
         out->logs += weight * log(s);
         if (s > 0.0)
-            out->exponents += weight * (double)(highest);
-        for (int64_t r = 0; gradient && r < m->nterm; r++)
-            gradient[r] += weight *
-                ldexp(entry(t, m->row[r], i) / s, s > 0.0 ? -highest : 0);
+            out->exponents += weight * (double)highest;
+        for (int64_t r = 0; gradient && r < nterm; r++)
+            gradient[r] += weight * ldexp(entry(t, row[r], i) / s, s > 0.0 ? -highest : 0);
     }
 }
 
@@ -185,6 +135,7 @@ static void add_each(const table *t, const mixture *m, int64_t tile, sum *out, d
 #define BLOCK 4
 #define TARGET
 #define WIDEN(p) ((VEC){(p)[0], (p)[1]})
+#define ANY_NEGATIVE(x) ((x)[0] < 0 || (x)[1] < 0)
 #define NAME(x) x##_baseline
 #include "kernel_tile.h"
 
@@ -193,6 +144,7 @@ static void add_each(const table *t, const mixture *m, int64_t tile, sum *out, d
 #define BLOCK 4
 #define TARGET __attribute__((target("avx2,fma")))
 #define WIDEN(p) (VEC) _mm256_cvtps_pd(_mm_loadu_ps(p))
+#define ANY_NEGATIVE(x) _mm256_movemask_pd((__m256d)(x))
 #define NAME(x) x##_avx2
 #include "kernel_tile.h"
 
@@ -200,12 +152,13 @@ static void add_each(const table *t, const mixture *m, int64_t tile, sum *out, d
 #define BLOCK 8
 #define TARGET __attribute__((target("avx512f,avx512dq,avx512vl,avx2,fma")))
 #define WIDEN(p) (VEC) _mm512_cvtps_pd(_mm256_loadu_ps(p)) /* GCC would take it in halves */
+#define ANY_NEGATIVE(x) _mm512_movepi64_mask((__m512i)(x))
 #define NAME(x) x##_avx512
 #include "kernel_tile.h"
 #endif
 
-/* Highest set of instructions that this processor has. */
-int64_t skymix_level(void)
+/* Highest set of instructions that this processor has: 0 the baseline, 1 AVX2 and FMA, 2 AVX-512. */
+int64_t highest_level(void)
 {
 #ifdef __x86_64__
     __builtin_cpu_init();
@@ -218,47 +171,48 @@ int64_t skymix_level(void)
     return 0;
 }
 
-static void add_part(const table *t, const points *p, const block *k, int64_t part)
+/* Points order[0] to order[count - 1] over the tiles of a part. */
+static void add_part(const table *t, const scaled_points *p, const int64_t *order, int64_t count,
+                     progress *state, int64_t part, sum *out)
 {
-    for (int64_t b = 0; b < k->npoint; b++)
-        k->sums[b] = (sum){1.0, 0, 0.0, 0.0};
 #ifdef __x86_64__
-    if (t->level == 2) {
-        add_part_avx512(t, p, k, part);
-        return;
-    }
-    if (t->level == 1) {
-        add_part_avx2(t, p, k, part);
-        return;
-    }
+    if (t->level == 2)
+        add_part_avx512(t, p, order, count, state, part);
+    else if (t->level == 1)
+        add_part_avx2(t, p, order, count, state, part);
+    else
 #endif
-    add_part_baseline(t, p, k, part);
+        add_part_baseline(t, p, order, count, state, part);
+    for (int64_t b = 0; b < count; b++)
+        out[b] = state[b].total;
 }
 
-/* Tasks of one thread: every `threads`-th pair of a block and a part. A gradient is not shared:
- * there, all parts of a block are one task. */
+/* Tasks of one thread: every `threads`-th pair of a block of points and a part. A gradient is not
+ * shared: there, all parts of a block are one task. */
 typedef struct {
     const table *t;
-    const points *p;
+    const scaled_points *p;
     const int64_t *order;
-    sum *sums; /* (npart, npoint) */
+    sum *sums;        /* (npart, npoint) */
+    progress *states; /* (threads, size) */
     int64_t size, first, threads;
 } share;
 
 static void *work(void *argument)
 {
     const share *w = argument;
-    const int64_t npoint = w->p->npoint, npart = w->t->npart;
+    const int64_t npoint = w->p->given.npoint, npart = w->t->npart, shared = !w->p->given.gradient;
+    progress *state = w->states + w->first * w->size;
     int64_t task = 0;
     for (int64_t b = 0; b < npoint; b += w->size) {
-        block k = {b + w->size < npoint ? w->size : npoint - b, w->order + b, 0};
+        const int64_t count = b + w->size < npoint ? w->size : npoint - b;
         for (int64_t part = 0; part < npart; part++) {
-            k.sums = w->sums + part * npoint + b;
             if (task % w->threads == w->first)
-                add_part(w->t, w->p, &k, part);
-            task += !w->p->gradient;
+                add_part(w->t, w->p, w->order + b, count, state, part,
+                         w->sums + part * npoint + b);
+            task += shared;
         }
-        task += w->p->gradient != 0;
+        task += !shared;
     }
     return 0;
 }
@@ -311,28 +265,9 @@ static int arrange(const table *t, const points *p, int64_t *order, int64_t *sta
     return 1;
 }
 
-/* Value of each point, (npoint), and its derivative by each coefficient if `gradient` is not null.
- * 0 if all went well, 1 if a row is not one of the table, 2 if memory or threads are short. */
-int64_t skymix_log_sum(const table *t, const int64_t *rows, const double *coefficients,
-                       int64_t npoint, int64_t nset, int64_t nown, int64_t nterm, int64_t threads,
-                       double *value, double *gradient)
+static void total(const table *t, const sum *sums, const int64_t *order, int64_t npoint,
+                  double *value)
 {
-    const points p = {npoint, nset, nown, nterm, rows, coefficients, gradient};
-    if (npoint == 0)
-        return 0;
-    int64_t *order = malloc((npoint + t->nrow + 2) * sizeof *order);
-    sum *sums = malloc((npoint * t->npart + 1) * sizeof *sums);
-    int64_t failed = 2;
-    if (!order || !sums)
-        goto done;
-    failed = 1;
-    if (!arrange(t, &p, order, order + npoint))
-        goto done;
-    int64_t size = (npoint + threads - 1) / threads;
-    size = size < POINTS ? size : POINTS;
-    failed = 2;
-    if (!work_in_threads((share){t, &p, order, sums, size, 0, threads}))
-        goto done;
     for (int64_t b = 0; b < npoint; b++) {
         double exponent = t->exponent, logs = 0.0;
         for (int64_t part = 0; part < t->npart; part++) {
@@ -342,9 +277,38 @@ int64_t skymix_log_sum(const table *t, const int64_t *rows, const double *coeffi
         const double high = exponent * LN2;
         value[order[b]] = high + (fma(exponent, LN2, -high) + exponent * LN2_REST + logs);
     }
-    failed = 0;
-done:
-    free(order);
-    free(sums);
+}
+
+/* Value of each point, (npoint), and its derivative by each coefficient if there is room for it.
+ * 0, WRONG_ROW, or NO_MEMORY if memory or threads are short. */
+int log_sum(const table *t, const points *p, int64_t threads, double *value)
+{
+    const int64_t npoint = p->npoint, nset = npoint * p->nown;
+    if (npoint == 0)
+        return 0;
+    int64_t size = (npoint + threads - 1) / threads;
+    size = size < POINTS ? size : POINTS;
+    /* All of items of eight bytes. */
+    const int64_t need[] = {threads * size * sizeof(progress), npoint * t->npart * sizeof(sum),
+                            nset * p->nterm * 8, nset * 8, npoint * 8, (t->nrow + 2) * 8};
+    char *at[6], *memory = malloc(need[0] + need[1] + need[2] + need[3] + need[4] + need[5]);
+    if (!memory)
+        return NO_MEMORY;
+    at[0] = memory;
+    for (int i = 0; i < 5; i++)
+        at[i + 1] = at[i] + need[i];
+    double *scaled = (double *)at[2];
+    int64_t *shift = (int64_t *)at[3], *order = (int64_t *)at[4];
+    int failed = WRONG_ROW;
+    if (arrange(t, p, order, (int64_t *)at[5])) {
+        for (int64_t i = 0; i < nset; i++)
+            shift[i] = scale(p->coefficients + i * p->nterm, p->nterm, scaled + i * p->nterm);
+        const scaled_points q = {*p, shift, scaled};
+        const share all = {t, &q, order, (sum *)at[1], (progress *)at[0], size, 0, threads};
+        failed = work_in_threads(all) ? 0 : NO_MEMORY;
+    }
+    if (!failed)
+        total(t, (sum *)at[1], order, npoint, value);
+    free(memory);
     return failed;
 }

@@ -8,16 +8,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib.machinery import EXTENSION_SUFFIXES
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from llvmlite import binding
-from numba import njit, types
 
 from skymix.axes import FloatArray, IntArray
+from skymix.mixture import _kernel
 
 # Data of one multiplicity are summed by products if they are at least so many, else by logarithms.
 _ALIKE = 64
@@ -28,33 +25,6 @@ _WIDEST, _TILE_BYTES = 512, 1 << 20
 _PART, _PARTS = 1 << 14, 64
 # A tile is as wide as whole vectors of eight doubles.
 _VECTOR = 8
-
-
-def _load() -> None:
-    """Make the functions of kernel.c known to compiled code by their names."""
-    names = [f"_kernel{suffix}" for suffix in EXTENSION_SUFFIXES]
-    for path in map(Path(__file__).with_name, names):
-        if path.exists():
-            binding.load_library_permanently(str(path))
-            return
-    raise ImportError(
-        f"The mixture kernel {names[0]} has not been compiled; `make setup` does it, as does"
-        " `pip install --no-build-isolation -e .`, given a C compiler."
-    )
-
-
-_load()
-# Functions of kernel.c, to be called from compiled code only.
-_highest_level: Any = types.ExternalFunction("skymix_level", types.int64())
-LOG_SUM: Any = types.ExternalFunction(
-    "skymix_log_sum", types.int64(*[types.uintp] * 3, *[types.int64] * 5, *[types.uintp] * 2)
-)
-
-
-@njit(cache=True)
-def highest_level() -> int:
-    """Instructions that this processor has: 0 the baseline, 1 AVX2 and FMA, 2 AVX-512."""
-    return _highest_level()  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +45,8 @@ class TiledTable:
     part : (npart + 1,) first tile of each part, the unit of a thread's work
     nrow : rows of the table
     exponent : sum of multiplicity x exponent of the power of two
-    level : instructions to use, at most `highest_level`
+    level : instructions to use, at most `_kernel.highest_level()`: 0 the baseline, 1 AVX2 and FMA,
+        2 AVX-512
     """
 
     values: np.ndarray[Any, Any]
@@ -141,13 +112,14 @@ class TiledTable:
             nrow,
             int(segment.max(initial=0)) + 1,
             math.fsum(multiplicity * power),
-            highest_level(),
+            _kernel.highest_level(),
         )
 
     def at_level(self, level: int) -> "TiledTable":
         """The same table summed with other instructions."""
-        if not 0 <= level <= highest_level():
-            raise ValueError(f"level {level}: this processor has 0 to {highest_level()}")
+        highest = _kernel.highest_level()
+        if not 0 <= level <= highest:
+            raise ValueError(f"level {level}: this processor has 0 to {highest}")
         return replace(self, level=level)
 
     def log_sum(
@@ -174,8 +146,7 @@ class TiledTable:
         ValueError
             If the shapes do not fit.
         """
-        value, _ = self._evaluate(rows, coefficients, threads, None)
-        return value
+        return self.compiled.log_sum(_in_sets(rows), _in_sets(coefficients), threads, None)
 
     def log_sum_gradient(
         self, rows: np.ndarray[Any, Any], coefficients: FloatArray, threads: int = 1
@@ -185,46 +156,19 @@ class TiledTable:
         Parameters and first result as `log_sum`; the derivative has the shape of `coefficients`,
         NaN or infinite where the likelihood is zero. Threads share the points.
         """
-        return self._evaluate(rows, coefficients, threads, np.zeros(coefficients.shape))
-
-    def _evaluate(
-        self,
-        rows: np.ndarray[Any, Any],
-        coefficients: FloatArray,
-        threads: int,
-        gradient: Any,
-    ) -> tuple[FloatArray, Any]:
-        value = np.empty(coefficients.shape[0])
-        failed = _call(
-            self.record,
-            self.nsegment,
-            np.ascontiguousarray(rows, dtype=np.int64),
-            np.ascontiguousarray(coefficients, dtype=np.float64),
-            threads,
-            value,
-            np.empty(0) if gradient is None else gradient,
+        gradient = np.zeros(coefficients.shape)
+        value = self.compiled.log_sum(
+            _in_sets(rows), _in_sets(coefficients), threads, _in_sets(gradient)
         )
-        if failed:
-            self._refuse(failed, rows, coefficients, threads)
         return value, gradient
 
-    def _refuse(self, failed: int, rows: Any, coefficients: FloatArray, threads: int) -> None:
-        if failed == _SHAPE:
-            raise ValueError(
-                f"rows {rows.shape}, coefficients {coefficients.shape}, {threads} threads: expected"
-                f" (npoint, nterm) or (npoint, {self.nsegment}, nterm) and at least one thread"
-            )
-        if failed == _ROW:
-            raise IndexError(f"rows {rows.min()} to {rows.max()} of a table of {self.nrow}")
-        raise MemoryError("the mixture sum found no memory, or no thread")
-
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but `record`, whose addresses are those of this process."""
-        return {name: value for name, value in vars(self).items() if name != "record"}
+        """Everything but `compiled`, whose addresses are those of this process."""
+        return {name: value for name, value in vars(self).items() if name != "compiled"}
 
     @cached_property
-    def record(self) -> IntArray:
-        """The members of `table` in kernel.c."""
+    def compiled(self) -> _kernel.Table:
+        """The table as module.c holds it."""
         arrays = (
             self.values,
             self.offset,
@@ -236,50 +180,12 @@ class TiledTable:
             self.counts,
             self.part,
         )
-        numbers = (self.part.size - 1, self.nrow, self.nsegment, self.values.itemsize == 4)
-        record = [*(array.ctypes.data for array in arrays), *numbers, self.level]
-        exponent = np.array([self.exponent]).view(np.int64)
-        return np.concatenate([np.array(record, dtype=np.int64), exponent])
+        return _kernel.Table(arrays, self.nrow, self.nsegment, self.level, self.exponent)
 
 
-# What `_call` returns if not 0.
-_ROW, _MEMORY, _SHAPE = 1, 2, 3
-
-
-@njit(cache=True, nogil=True)
-def _call(
-    record: Any,
-    nsegment: int,
-    rows: Any,
-    coefficients: Any,
-    threads: int,
-    value: Any,
-    gradient: Any,
-) -> int:
-    npoint, nterm = rows.shape[0], rows.shape[-1]
-    sets = 1 if coefficients.ndim == 2 else coefficients.shape[1]
-    row_sets = 1 if rows.ndim == 2 else rows.shape[1]
-    if (
-        coefficients.shape[0] != npoint
-        or coefficients.shape[-1] != nterm
-        or nterm == 0
-        or sets not in (1, nsegment)
-        or row_sets not in (1, nsegment)
-        or threads < 1
-    ):
-        return _SHAPE
-    return LOG_SUM(  # type: ignore[no-any-return]
-        record.ctypes.data,
-        rows.ctypes.data,
-        coefficients.ctypes.data,
-        npoint,
-        row_sets,
-        sets,
-        nterm,
-        threads,
-        value.ctypes.data,
-        gradient.ctypes.data if gradient.size else types.uintp(0),
-    )
+def _in_sets(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """(npoint, nterm) as (npoint, 1, nterm)."""
+    return array[:, None] if array.ndim == 2 else array
 
 
 def _aligned_zeros(size: int, dtype: str) -> np.ndarray[Any, Any]:

@@ -4,6 +4,7 @@
  *   BLOCK   vectors that are mixed at a time, so that sums and products stay in registers
  *   TARGET  attribute that allows the instructions
  *   WIDEN(p) vector of doubles from the floats at p
+ *   ANY_NEGATIVE(x) true if a lane of a vector of integers is negative
  *   NAME(x) name of x in this set
  */
 
@@ -22,9 +23,8 @@ INLINE VEC NAME(load)(const char *row, int64_t i, int single)
     return *(const VEC *)((const double *)row + i);
 }
 
-/* s[u] = sum of coefficient x row, for `count` vectors from datum `at` on. */
-INLINE void NAME(mix)(VEC *s, int count, const mixture *m, int64_t at, int single,
-                      int64_t nterm)
+/* s[u] = sum of scaled coefficient x row, for `count` vectors from datum `at` on. */
+INLINE void NAME(mix)(VEC *s, int count, const mixture *m, int64_t at, int single, int64_t nterm)
 {
     /* From zero, so that the compiler has no choice of which product to round. */
 #pragma GCC unroll 8
@@ -50,11 +50,10 @@ INLINE void NAME(cover)(VEC *s, int count, int64_t left)
     }
 }
 
-/* Negative in each lane that is not a positive normal number. */
-INLINE BITS NAME(abnormal)(VEC x)
+/* Negative in each lane that is below the normal numbers; no x is negative or infinite. */
+INLINE BITS NAME(below_normal)(VEC x)
 {
-    BITS e = (BITS)((NAME(ubits))x >> 52);
-    return (e - 1) | (2046 - e);
+    return (BITS)x - SMALLEST;
 }
 
 /* slope[r] += sum of row / s; one division for all vectors of the block. */
@@ -66,7 +65,7 @@ INLINE BITS NAME(divide)(const VEC *s, int count, const mixture *m, int64_t at, 
 #pragma GCC unroll 8
     for (int u = 1; u < count; u++)
         q[u] = q[u - 1] * s[u];
-    const BITS bad = NAME(abnormal)(q[count - 1]);
+    const BITS bad = NAME(below_normal)(q[count - 1]);
     VEC inverse = 1.0 / q[count - 1];
 #pragma GCC unroll 8
     for (int u = count - 1; u > 0; u--) {
@@ -84,48 +83,35 @@ INLINE BITS NAME(divide)(const VEC *s, int count, const mixture *m, int64_t at, 
     return bad;
 }
 
+#define OVER_LANES(x, operator)                                                \
+    _Pragma("GCC unroll 3") for (int h = LANES / 2; h > 0; h /= 2) \
+        (x) operator __builtin_shuffle(x, *(const BITS *)LANE ^ h)
+
 INLINE double NAME(add_lanes)(VEC x)
 {
-    double lane[LANES];
-    *(VEC *)lane = x;
-#pragma GCC unroll 3
-    for (int h = LANES / 2; h > 0; h /= 2)
-        for (int l = 0; l < h; l++)
-            lane[l] += lane[l + h];
-    return lane[0];
+    OVER_LANES(x, +=);
+    return x[0];
 }
 
 INLINE double NAME(multiply_lanes)(VEC x)
 {
-    double lane[LANES];
-    *(VEC *)lane = x;
-#pragma GCC unroll 3
-    for (int h = LANES / 2; h > 0; h /= 2)
-        for (int l = 0; l < h; l++)
-            lane[l] *= lane[l + h];
-    return lane[0];
+    OVER_LANES(x, *=);
+    return x[0];
 }
 
-/* Sum of the lanes, at least 2^40 if one of `bad` is negative. */
-INLINE int64_t NAME(add_exponents)(BITS x, BITS bad)
+INLINE int64_t NAME(add_exponents)(BITS x)
 {
-    int64_t lane[LANES];
-    *(BITS *)lane = x + (BITS)((NAME(ubits))(bad & INT64_MIN) >> 23);
-#pragma GCC unroll 3
-    for (int h = LANES / 2; h > 0; h /= 2)
-        for (int l = 0; l < h; l++)
-            lane[l] += lane[l + h];
-    return lane[0];
+    OVER_LANES(x, +=);
+    return x[0];
 }
 
 /* The product of all mixture values of a tile, times the product so far; 0 if it left the range of
  * normal numbers on the way. No mixture value exceeds 1, so that none brings a product back. */
-INLINE int NAME(multiply)(const mixture *m, sum *out, int single, VEC *slope,
-                          int64_t nterm)
+INLINE int NAME(multiply)(const mixture *m, progress *out, int single, VEC *slope, int64_t nterm)
 {
     const int64_t whole = m->filled & ~(int64_t)7;
     BITS exponent = {0}, bad = {0};
-    VEC rest = (VEC){0} + 1.0;
+    VEC mantissa = (VEC){0} + 1.0;
     int64_t at = 0, chunks = 0;
 #define STEP(count, covered)                                            \
     {                                                                   \
@@ -157,30 +143,30 @@ INLINE int NAME(multiply)(const mixture *m, sum *out, int single, VEC *slope,
         }
 #pragma GCC unroll 8
         for (int u = 0; u < BLOCK; u++) {
+            bad |= NAME(below_normal)(p[u]);
             exponent += (BITS)((NAME(ubits))p[u] >> 52);
-            bad |= NAME(abnormal)(p[u]);
             p[u] = (VEC)(((BITS)p[u] & MANTISSA) | ONE);
         }
-#pragma GCC unroll 4
-        for (int u = 0; u < BLOCK / 2; u++)
-            p[u] *= p[u + BLOCK / 2];
-#pragma GCC unroll 4
-        for (int u = 0; u < BLOCK / 2; u++)
-            rest *= p[u];
+#pragma GCC unroll 3
+        for (int h = BLOCK / 2; h > 0; h /= 2)
+            for (int u = 0; u < h; u++)
+                p[u] *= p[u + h];
+        mantissa *= p[0];
         chunks++;
     } while (at < m->filled);
 #undef STEP
-    const int64_t total = NAME(add_exponents)(exponent, bad);
-    if (total >= BAD)
+    if (ANY_NEGATIVE(bad))
         return 0;
-    out->exponent += total + m->filled * m->shift - 1023 * chunks * BLOCK * LANES;
-    /* A mantissa is below 2, and a tile has at most 2048 / 8 of them: no overflow. */
-    set_product(out, out->mantissa * NAME(multiply_lanes)(rest));
+    /* Below 2^129: a tile of 512 data has at most 16 times eight mantissas, each below 2. */
+    const int64_t product = to_bits(out->mantissa * NAME(multiply_lanes)(mantissa));
+    out->mantissa = from_bits((product & MANTISSA) | ONE);
+    out->exponent += NAME(add_exponents)(exponent) - 1023 * chunks * BLOCK * LANES +
+                     (product >> 52) - 1023 + m->filled * m->shift;
     return 1;
 }
 
 /* With the number of terms known to the compiler where it is small. */
-INLINE int NAME(multiply_terms)(const mixture *m, sum *out)
+INLINE int NAME(multiply_terms)(const mixture *m, progress *out)
 {
 #define CASE(n) \
     case n:     \
@@ -227,7 +213,7 @@ INLINE int NAME(add_logs)(const mixture *m, sum *out, int single, VEC *slope)
         for (int u = 0; u < COUNT; u++) {
             const VEC weight = *(const VEC *)(m->counts + at + u * LANES);
             VEC e;
-            bad |= NAME(abnormal)(s[u]);
+            bad |= NAME(below_normal)(s[u]);
             logs += weight * NAME(logarithm)(s[u], &e);
             exponents += weight * (e + (double)m->shift);
             if (slope)
@@ -235,65 +221,101 @@ INLINE int NAME(add_logs)(const mixture *m, sum *out, int single, VEC *slope)
                     slope[r] += weight / s[u] * NAME(load)(m->row[r], at + u * LANES, single);
         }
     }
-    if (NAME(add_exponents)((BITS){0}, bad) >= BAD)
+    if (ANY_NEGATIVE(bad))
         return 0;
     out->exponents += NAME(add_lanes)(exponents);
     out->logs += NAME(add_lanes)(logs);
     return 1;
 }
 
-/* All points of a block over the tiles of a part. */
-TARGET static void NAME(add_part)(const table *t, const points *p, const block *k, int64_t part)
+/* Products of the data of one multiplicity so far into the totals. */
+TARGET static void NAME(take_logs)(progress *state, int64_t count, double multiplicity)
 {
-    double scaled[p->nterm];
-    const char *row[p->nterm];
-    VEC slope[p->gradient ? p->nterm : 1];
-    mixture m = {.nterm = p->nterm, .scaled = scaled, .row = row};
+    for (int64_t b = 0; b < count; b += LANES) {
+        const int64_t few = count - b < LANES ? count - b : LANES;
+        double mantissa[LANES], log[LANES], exponent[LANES];
+        for (int64_t l = 0; l < LANES; l++)
+            mantissa[l] = l < few ? state[b + l].mantissa : 1.0;
+        *(VEC *)log = NAME(logarithm)(*(VEC *)mantissa, (VEC *)exponent);
+        for (int64_t l = 0; l < few; l++) {
+            progress *s = &state[b + l];
+            s->total.exponents += multiplicity * ((double)s->exponent + exponent[l]);
+            s->total.logs += multiplicity * log[l];
+            s->mantissa = 1.0;
+            s->exponent = 0;
+        }
+    }
+}
+
+/* One point on one tile. */
+INLINE int NAME(add_tile)(const mixture *m, progress *out, int mixed, int single, VEC *slope)
+{
+    if (mixed)
+        return slope ? (single ? NAME(add_logs)(m, &out->total, 1, slope)
+                               : NAME(add_logs)(m, &out->total, 0, slope))
+                     : (single ? NAME(add_logs)(m, &out->total, 1, 0)
+                               : NAME(add_logs)(m, &out->total, 0, 0));
+    if (slope)
+        return single ? NAME(multiply)(m, out, 1, slope, m->nterm)
+                      : NAME(multiply)(m, out, 0, slope, m->nterm);
+    return single ? NAME(multiply)(m, out, 1, 0, m->nterm) : NAME(multiply_terms)(m, out);
+}
+
+/* Points order[0] to order[count - 1] over the tiles of a part. */
+TARGET static void NAME(add_part)(const table *t, const scaled_points *p, const int64_t *order,
+                                  int64_t count, progress *state, int64_t part)
+{
+    const points *given = &p->given;
+    const int64_t nterm = given->nterm;
+    const char *row[nterm];
+    VEC slope[given->gradient ? nterm : 1];
+    mixture m = {.nterm = nterm, .row = row};
     double multiplicity = 0.0;
+    for (int64_t b = 0; b < count; b++)
+        state[b] = (progress){1.0, 0, {0.0, 0.0}};
     for (int64_t tile = t->part[part]; tile < t->part[part + 1]; tile++) {
         const int mixed = t->multiplicity[tile] == 0.0;
         if (!mixed && t->multiplicity[tile] != multiplicity) {
-            take_logs(k, multiplicity);
+            NAME(take_logs)(state, count, multiplicity);
             multiplicity = t->multiplicity[tile];
         }
+        const int64_t segment = t->segment[tile], stride = t->width[tile] * t->size;
+        const int64_t row_set = given->nset > 1 ? segment : 0, own = given->nown > 1 ? segment : 0;
+        const char *first = t->values + t->offset[tile] * t->size;
         /* Each point fetches a share of the next tile, if all points need most of it. */
-        const int64_t bytes = t->nrow * t->width[tile] * (t->single ? 4 : 8);
-        const int64_t fetch =
-            k->npoint * 2 >= t->nrow && tile + 1 < t->part[t->npart] ? (bytes / k->npoint + 63) & ~(int64_t)63 : 0;
-        const char *next = t->values + t->offset[tile] * (t->single ? 4 : 8) + bytes;
-        for (int64_t b = 0; b < k->npoint; b++) {
-            sum *out = &k->sums[b];
-            if (!describe(&m, t, tile, p, k->order[b])) {
-                out->logs = NAN;
+        const int64_t bytes = t->nrow * stride;
+        const int64_t fetch = count * 2 >= t->nrow && tile + 1 < t->part[t->npart]
+                                  ? (bytes / count + 63) & ~(int64_t)63
+                                  : 0;
+        m.filled = t->filled[tile];
+        m.counts = t->counts + t->counts_at[tile];
+        for (int64_t b = 0; b < count; b++) {
+            const int64_t set = order[b] * given->nown + own;
+            const int64_t *rows = given->rows + (order[b] * given->nset + row_set) * nterm;
+            double *gradient = given->gradient ? given->gradient + set * nterm : 0;
+            m.shift = p->shift[set];
+            m.scaled = p->scaled + set * nterm;
+            if (m.shift == REFUSED) {
+                state[b].total.logs = NAN;
                 continue;
             }
-            if (fetch)
-                for (int64_t line = b * fetch; line < (b + 1) * fetch; line += 64)
-                    __builtin_prefetch(next + line, 0, 2);
-            VEC *g = p->gradient ? slope : 0;
-            for (int64_t r = 0; g && r < p->nterm; r++)
-                g[r] = (VEC){0};
-            int good;
-            if (mixed)
-                good = g ? (t->single ? NAME(add_logs)(&m, out, 1, slope)
-                                      : NAME(add_logs)(&m, out, 0, slope))
-                         : (t->single ? NAME(add_logs)(&m, out, 1, 0)
-                                      : NAME(add_logs)(&m, out, 0, 0));
-            else if (g)
-                good = t->single ? NAME(multiply)(&m, out, 1, slope, m.nterm)
-                                 : NAME(multiply)(&m, out, 0, slope, m.nterm);
-            else
-                good = t->single ? NAME(multiply)(&m, out, 1, 0, m.nterm)
-                                 : NAME(multiply_terms)(&m, out);
-            if (!good)
-                add_each(t, &m, tile, out, g ? m.gradient : 0);
-            else if (g)
-                for (int64_t r = 0; r < p->nterm; r++)
-                    m.gradient[r] +=
-                        NAME(add_lanes)(slope[r]) * (mixed ? 1.0 : multiplicity) * m.scale;
+            for (int64_t line = b * fetch; line < (b + 1) * fetch; line += 64)
+                __builtin_prefetch(first + bytes + line, 0, 2);
+            for (int64_t r = 0; r < nterm; r++)
+                row[r] = first + rows[r] * stride;
+            for (int64_t r = 0; gradient && r < nterm; r++)
+                slope[r] = (VEC){0};
+            if (!NAME(add_tile)(&m, &state[b], mixed, t->size == 4, gradient ? slope : 0)) {
+                const double *coefficient = given->coefficients + set * nterm;
+                add_each(t, tile, coefficient, row, nterm, &state[b].total, gradient);
+                continue;
+            }
+            const double factor = power_of_two(-m.shift) * (mixed ? 1.0 : multiplicity);
+            for (int64_t r = 0; gradient && r < nterm; r++)
+                gradient[r] += NAME(add_lanes)(slope[r]) * factor;
         }
     }
-    take_logs(k, multiplicity);
+    NAME(take_logs)(state, count, multiplicity);
 }
 
 #undef VEC
@@ -303,4 +325,5 @@ TARGET static void NAME(add_part)(const table *t, const points *p, const block *
 #undef BLOCK
 #undef TARGET
 #undef WIDEN
+#undef ANY_NEGATIVE
 #undef NAME

@@ -16,7 +16,6 @@ import numpy as np
 from skymix.axes import FloatArray, IntArray
 from skymix.mixture.densities import Data, DensityTable, LeafTable, scanned_names
 from skymix.mixture.gradient import by_fractions
-from skymix.mixture.points import log_likelihood
 from skymix.mixture.priors import Prior, Priors
 from skymix.mixture.tree import Node, Tree
 
@@ -61,7 +60,7 @@ class TabulatedMixture:
         data = replace(data, dataset=None) if isinstance(data, Data) else Data(data)
         self.multiplicity = data.multiplicity
         self._table = DensityTable(self.leaves, data, self.names, precision, threads)
-        self._integers, self._floats = self._table.packed(tree)
+        self._compiled = self._table.compiled(tree)
 
     @property
     def ndim(self) -> int:
@@ -94,17 +93,17 @@ class TabulatedMixture:
         n = self.tree.ndim
         return self.tree.log_prior(theta[:, :n]) + self._scanned.log_density(theta[:, n:])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but what holds addresses of this process."""
+        return {name: value for name, value in vars(self).items() if name != "_compiled"}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # What is packed holds addresses of the process that packed it.
         self.__dict__.update(state)
-        self._integers, self._floats = self._table.packed(self.tree)
+        self._compiled = self._table.compiled(self.tree)
 
     def log_likelihood(self, theta: FloatArray) -> FloatArray:
         """Log likelihood, (n,), of parameters (n, ndim)."""
-        value = np.empty(len(theta))
-        if log_likelihood(np.ascontiguousarray(theta), self._integers, self._floats, value):
-            raise MemoryError("the mixture sum found no memory, or no thread")
-        return value
+        return self._compiled.log_likelihood(theta)
 
     def log_likelihood_gradient(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Log likelihood, (n,), of parameters (n, ndim), and its derivative by them, (n, ndim).

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from skymix.axes import FloatArray, IntArray
-from skymix.mixture.points import fill_terms, locate
+from skymix.mixture import _kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +46,10 @@ class ParameterAxis:
 
         Values outside the grid, which no prior allows, give a weight of NaN.
         """
-        node, weight = np.empty(values.size, dtype=np.int64), np.empty(values.size)
-        locate(np.ascontiguousarray(values), self.positions, self.spacing == "log", node, weight)
-        return node, weight
+        one = np.ones((values.size, 1))
+        grid = Interpolation.of([[self]], [self.name])
+        rows, weights = grid.terms(values[:, None], one, np.zeros(1, dtype=np.int64))
+        return rows[:, 0], weights[:, 1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,18 +101,11 @@ class Interpolation:
         factor : (n, ntable) factor of all coefficients of a table
         offset : (ntable,) its first row
         """
-        shape = theta.shape[0], sum(self.term_counts)
-        rows, coefficients = np.empty(shape, dtype=np.int64), np.empty(shape)
-        fill_terms(
-            np.ascontiguousarray(theta),
-            factor,
-            offset,
-            self.column,
-            self.logarithmic,
-            self.start,
-            self.first_axis,
-            self.positions,
-            rows,
-            coefficients,
-        )
-        return rows, coefficients
+        return _kernel.terms(theta, factor, self.grids(offset))
+
+    def grids(
+        self, offset: IntArray
+    ) -> tuple[IntArray, IntArray, IntArray, IntArray, IntArray, FloatArray]:
+        """What the compiled kernel needs of tables whose first rows are these."""
+        axes = self.column, self.logarithmic, self.start, self.first_axis
+        return offset, *axes, self.positions

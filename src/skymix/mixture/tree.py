@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from skymix.axes import FloatArray, IntArray
-from skymix.mixture.points import FIXED, REST, leaf_weights
+from skymix.mixture import _kernel
 from skymix.mixture.priors import SimplexPrior
+
+# Edges whose share is not a free fraction, as in points.c.
+REST, FIXED = -1, -2
 
 
 @dataclass(frozen=True)
@@ -107,9 +110,7 @@ class Tree:
 
     def weights(self, fractions: FloatArray) -> FloatArray:
         """Weights of the leaves, (n, nleaf), of free fractions (n, ndim); rows add up to 1."""
-        out = np.empty((fractions.shape[0], len(self.leaves)))
-        leaf_weights(np.ascontiguousarray(fractions), *self.edges, out)
-        return out
+        return _kernel.leaf_weights(fractions, self.edges)
 
     @cached_property
     def edges(self) -> tuple[IntArray, IntArray, IntArray, FloatArray]:

@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import reference
 
-from skymix.mixture.kernel import TiledTable, highest_level
+from skymix.mixture import _kernel
+from skymix.mixture.kernel import TiledTable
 
-LEVELS = range(highest_level() + 1)
+LEVELS = range(_kernel.highest_level() + 1)
 # Factors of the coefficients of one point: ordinary, and as bad as they get.
 SIZES = [1.0, 0.0, 1e-20, 1e-150, 1e-300, 5e-324, 1e200]
 
