@@ -7,7 +7,7 @@ ONLY ?=
 VENV := .venv
 LOCK := envs/requirements.lock
 STUDY := config/config.yaml
-KERNEL := setup.py $(wildcard src/skymix/mixture/*.[ch])
+KERNEL := $(wildcard src/skymix/mixture/*.[ch])
 # The workflow's jobs call `skymix` by name.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 

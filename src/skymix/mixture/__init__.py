@@ -5,7 +5,7 @@ try:
 except ImportError as error:
     raise ImportError(
         f"The mixture kernel has not been compiled for this Python ({error}); `make setup` does it,"
-        " as does `pip install --no-build-isolation -e .`, given a C compiler and Python's headers."
+        " as does `pip install --no-build-isolation -e .`, given a C compiler."
     ) from error
 
 from skymix.mixture.densities import Data, LeafTable

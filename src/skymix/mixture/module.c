@@ -4,23 +4,42 @@
  * a table, a tree or an interpolation fits together as skymix.mixture makes it.
  */
 
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#define NPY_NO_DEPRECATED_API NPY_2_0_API_VERSION
-#include <numpy/arrayobject.h>
-
+#include "interfaces.h"
 #include "kernel.h"
 
+#include <string.h>
+
 enum { WORTH_RELEASING = 16 }; /* points x tiles above which other threads of Python may run */
+
+static numpy_functions numpy;
+
+static int is_array(const PyObject *any, int type, int flags)
+{
+    const PyArray *array = (const PyArray *)any;
+    return (any->type == numpy.array || PyType_IsSubtype(any->type, numpy.array)) &&
+           array->type->number == type && array->type->byte_order == '=' &&
+           (array->flags & flags) == flags;
+}
+
+static PyObject *new_array(int ndim, const Py_ssize_t *shape, int type)
+{
+    return numpy.new(numpy.array, ndim, shape, type, 0, 0, 0, 0, 0);
+}
+
+static void release(void *object)
+{
+    if (object)
+        Py_DecRef(object);
+}
 
 /* Data of an array of a tuple, null with an exception if it is not contiguous or of another type. */
 static void *data(PyObject *arrays, Py_ssize_t i, int type)
 {
-    PyArrayObject *array = (PyArrayObject *)PyTuple_GetItem(arrays, i);
+    PyObject *array = PyTuple_GetItem(arrays, i);
     if (!array)
         return 0;
-    if (PyArray_Check(array) && PyArray_TYPE(array) == type && PyArray_ISCARRAY_RO(array))
-        return PyArray_DATA(array);
+    if (is_array(array, type, NPY_C_CONTIGUOUS | NPY_ALIGNED))
+        return ((PyArray *)array)->data;
     PyErr_Format(PyExc_TypeError, "array %zd has not the type or the order that is expected", i);
     return 0;
 }
@@ -28,18 +47,24 @@ static void *data(PyObject *arrays, Py_ssize_t i, int type)
 /* Of an array whose data were taken. */
 static int64_t length(PyObject *arrays, Py_ssize_t i)
 {
-    return PyArray_SIZE((PyArrayObject *)PyTuple_GET_ITEM(arrays, i));
+    const PyArray *array = (PyArray *)PyTuple_GetItem(arrays, i);
+    int64_t size = 1;
+    for (int k = 0; k < array->ndim; k++)
+        size *= array->shape[k];
+    return size;
 }
 
 /* New reference to an array of this type with so many axes, the same if it is one. */
-static PyArrayObject *array_of(PyObject *any, int type, int ndim, int flags)
+static PyArray *array_of(PyObject *any, int type, int ndim, int flags)
 {
-    PyArrayObject *array =
-        (PyArrayObject *)PyArray_FROMANY(any, type, 0, 0, flags | NPY_ARRAY_ALIGNED);
-    if (!array || PyArray_NDIM(array) == ndim)
+    flags |= NPY_ALIGNED;
+    PyArray *array = (PyArray *)(is_array(any, type, flags)
+                                     ? Py_NewRef(any)
+                                     : numpy.from_any(any, numpy.descr(type), 0, 0, flags, 0));
+    if (!array || array->ndim == ndim)
         return array;
-    PyErr_Format(PyExc_ValueError, "an array has %d axes, expected %d", PyArray_NDIM(array), ndim);
-    Py_DECREF(array);
+    PyErr_Format(PyExc_ValueError, "an array has %d axes, expected %d", array->ndim, ndim);
+    release(array);
     return 0;
 }
 
@@ -86,20 +111,19 @@ static int64_t above(const int64_t *values, int64_t count)
 }
 
 /* Parameters of points; false with an exception if there are fewer than `columns` of them. */
-static int read_parameters(PyArrayObject *theta, int64_t columns, parameters *out)
+static int read_parameters(PyArray *theta, int64_t columns, parameters *out)
 {
-    *out = (parameters){PyArray_DATA(theta), PyArray_DIM(theta, 0), PyArray_STRIDE(theta, 0),
-                        PyArray_STRIDE(theta, 1)};
-    if (PyArray_DIM(theta, 1) >= columns)
+    *out = (parameters){theta->data, theta->shape[0], theta->strides[0], theta->strides[1]};
+    if (theta->shape[1] >= columns)
         return 1;
     PyErr_Format(PyExc_ValueError, "%zd parameters, expected at least %lld",
-                 (Py_ssize_t)PyArray_DIM(theta, 1), (long long)columns);
+                 theta->shape[1], (long long)columns);
     return 0;
 }
 
 /* A table of densities. */
 typedef struct {
-    PyObject_HEAD
+    PyObject object;
     table table;
     PyObject *arrays; /* tuple that keeps its data */
 } Table;
@@ -116,8 +140,7 @@ static PyObject *Table_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     PyObject *values = PyTuple_GetItem(arrays, 0);
     if (!values)
         return 0;
-    const int single =
-        PyArray_Check(values) && PyArray_TYPE((PyArrayObject *)values) == NPY_FLOAT;
+    const int single = is_array(values, NPY_FLOAT, 0);
     table t = {
         .values = data(arrays, 0, single ? NPY_FLOAT : NPY_DOUBLE),
         .offset = data(arrays, 1, NPY_INT64),
@@ -137,7 +160,7 @@ static PyObject *Table_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     if (PyErr_Occurred())
         return 0;
     t.npart = length(arrays, 8) - 1;
-    Table *self = (Table *)type->tp_alloc(type, 0);
+    Table *self = (Table *)PyType_GenericAlloc(type, 0);
     if (self) {
         self->table = t;
         self->arrays = Py_NewRef(arrays);
@@ -147,31 +170,31 @@ static PyObject *Table_new(PyTypeObject *type, PyObject *args, PyObject *keyword
 
 static void Table_dealloc(Table *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    Py_XDECREF(self->arrays);
-    type->tp_free(self);
-    Py_DECREF(type);
+    PyTypeObject *type = self->object.type;
+    release(self->arrays);
+    PyObject_Free(self);
+    release(type);
 }
 
 /* Values of points; null with an exception. */
 static PyObject *sum_of(const table *t, const points *p, int64_t threads)
 {
-    const npy_intp count = p->npoint;
-    PyObject *values = PyArray_SimpleNew(1, &count, NPY_DOUBLE);
+    const Py_ssize_t count = p->npoint;
+    PyObject *values = new_array(1, &count, NPY_DOUBLE);
     if (!values)
         return 0;
-    double *value = PyArray_DATA((PyArrayObject *)values);
+    double *value = ((PyArray *)values)->data;
     int failed;
     if (p->npoint * t->part[t->npart] > WORTH_RELEASING) {
-        Py_BEGIN_ALLOW_THREADS
+        void *thread = PyEval_SaveThread();
         failed = log_sum(t, p, threads, value);
-        Py_END_ALLOW_THREADS
+        PyEval_RestoreThread(thread);
     } else {
         failed = log_sum(t, p, threads, value);
     }
     if (!failed)
         return values;
-    Py_DECREF(values);
+    release(values);
     if (failed == WRONG_ROW)
         PyErr_Format(PyExc_IndexError, "a row is not one of a table of %lld", (long long)t->nrow);
     else
@@ -180,9 +203,9 @@ static PyObject *sum_of(const table *t, const points *p, int64_t threads)
 }
 
 /* Sets of a (npoint, nset, nterm) array, 0 if it does not fit. */
-static int64_t sets_of(PyArrayObject *array, const npy_intp *like, int64_t nsegment)
+static int64_t sets_of(PyArray *array, const Py_ssize_t *like, int64_t nsegment)
 {
-    const npy_intp *shape = PyArray_DIMS(array);
+    const Py_ssize_t *shape = array->shape;
     const int fits = shape[0] == like[0] && shape[2] == like[2] && shape[2] > 0 &&
                      (shape[1] == 1 || shape[1] == nsegment);
     return fits ? shape[1] : 0;
@@ -194,35 +217,35 @@ static PyObject *Table_log_sum(Table *self, PyObject *args)
     long long threads;
     if (!PyArg_ParseTuple(args, "OOLO", &given_rows, &given, &threads, &gradient))
         return 0;
-    PyArrayObject *rows = array_of(given_rows, NPY_INT64, 3, NPY_ARRAY_C_CONTIGUOUS);
-    PyArrayObject *coefficients = array_of(given, NPY_DOUBLE, 3, NPY_ARRAY_C_CONTIGUOUS);
+    PyArray *rows = array_of(given_rows, NPY_INT64, 3, NPY_C_CONTIGUOUS);
+    PyArray *coefficients = array_of(given, NPY_DOUBLE, 3, NPY_C_CONTIGUOUS);
     if (!rows || !coefficients)
         goto done;
-    const npy_intp *shape = PyArray_DIMS(coefficients);
+    const Py_ssize_t *shape = coefficients->shape;
     const int64_t nset = sets_of(rows, shape, self->table.nsegment);
     const int64_t nown = sets_of(coefficients, shape, self->table.nsegment);
     if (!nset || !nown || threads < 1) {
         PyErr_Format(PyExc_ValueError,
                      "rows (%zd, %zd, %zd), coefficients (%zd, %zd, %zd), %lld threads: expected"
                      " (npoint, 1 or %lld, nterm) of both and at least one thread",
-                     PyArray_DIM(rows, 0), PyArray_DIM(rows, 1), PyArray_DIM(rows, 2), shape[0],
+                     rows->shape[0], rows->shape[1], rows->shape[2], shape[0],
                      shape[1], shape[2], threads, (long long)self->table.nsegment);
         goto done;
     }
-    points p = {shape[0], nset, nown, shape[2], PyArray_DATA(rows), PyArray_DATA(coefficients), 0};
-    if (gradient != Py_None) {
-        PyArrayObject *out = (PyArrayObject *)gradient;
-        if (!PyArray_Check(out) || PyArray_TYPE(out) != NPY_DOUBLE || !PyArray_ISCARRAY(out) ||
-            !PyArray_SAMESHAPE(out, coefficients)) {
+    points p = {shape[0], nset, nown, shape[2], rows->data, coefficients->data, 0};
+    if (gradient != &_Py_NoneStruct) {
+        PyArray *out = (PyArray *)gradient;
+        if (!is_array(gradient, NPY_DOUBLE, NPY_C_CONTIGUOUS | NPY_ALIGNED | NPY_WRITEABLE) ||
+            out->ndim != 3 || memcmp(out->shape, shape, 3 * sizeof *shape)) {
             PyErr_SetString(PyExc_ValueError, "the gradient has not the form of the coefficients");
             goto done;
         }
-        p.gradient = PyArray_DATA(out);
+        p.gradient = out->data;
     }
     values = sum_of(&self->table, &p, threads);
 done:
-    Py_XDECREF(rows);
-    Py_XDECREF(coefficients);
+    release(rows);
+    release(coefficients);
     return values;
 }
 
@@ -243,7 +266,7 @@ static PyType_Spec table_spec = {"skymix.mixture._kernel.Table", sizeof(Table), 
 
 /* A mixture: from parameters to the log likelihood in one call. */
 typedef struct {
-    PyObject_HEAD
+    PyObject object;
     Table *table;
     PyObject *edges, *grids; /* tuples that keep the data */
     tree tree;
@@ -267,7 +290,7 @@ static PyObject *Mixture_new(PyTypeObject *type, PyObject *args, PyObject *keywo
     interpolation g;
     if (!read_tree(edges, &t) || !read_interpolation(grids, &g))
         return 0;
-    Mixture *self = (Mixture *)type->tp_alloc(type, 0);
+    Mixture *self = (Mixture *)PyType_GenericAlloc(type, 0);
     if (!self)
         return 0;
     self->table = (Table *)Py_NewRef(sum);
@@ -286,17 +309,17 @@ static PyObject *Mixture_new(PyTypeObject *type, PyObject *args, PyObject *keywo
 
 static void Mixture_dealloc(Mixture *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    Py_XDECREF(self->table);
-    Py_XDECREF(self->edges);
-    Py_XDECREF(self->grids);
-    type->tp_free(self);
-    Py_DECREF(type);
+    PyTypeObject *type = self->object.type;
+    release(self->table);
+    release(self->edges);
+    release(self->grids);
+    PyObject_Free(self);
+    release(type);
 }
 
 static PyObject *Mixture_log_likelihood(Mixture *self, PyObject *given)
 {
-    PyArrayObject *theta = array_of(given, NPY_DOUBLE, 2, 0);
+    PyArray *theta = array_of(given, NPY_DOUBLE, 2, 0);
     if (!theta)
         return 0;
     PyObject *values = 0;
@@ -317,12 +340,12 @@ static PyObject *Mixture_log_likelihood(Mixture *self, PyObject *given)
     values = sum_of(&self->table->table, &p, self->threads);
     PyMem_Free(factors);
     if (values) {
-        double *value = PyArray_DATA((PyArrayObject *)values);
+        double *value = ((PyArray *)values)->data;
         for (int64_t i = 0; i < at.npoint; i++)
             value[i] += self->constant;
     }
 done:
-    Py_DECREF(theta);
+    release(theta);
     return values;
 }
 
@@ -349,16 +372,16 @@ static PyObject *kernel_leaf_weights(PyObject *module, PyObject *args)
     parameters at;
     if (!PyArg_ParseTuple(args, "OO!", &given, &PyTuple_Type, &edges) || !read_tree(edges, &t))
         return 0;
-    PyArrayObject *fractions = array_of(given, NPY_DOUBLE, 2, 0);
+    PyArray *fractions = array_of(given, NPY_DOUBLE, 2, 0);
     if (!fractions)
         return 0;
     if (read_parameters(fractions, above(t.column, t.nedge), &at)) {
-        const npy_intp shape[2] = {at.npoint, above(t.leaf, t.nedge)};
-        weights = PyArray_SimpleNew(2, shape, NPY_DOUBLE);
+        const Py_ssize_t shape[2] = {at.npoint, above(t.leaf, t.nedge)};
+        weights = new_array(2, shape, NPY_DOUBLE);
         if (weights)
-            leaf_weights(&t, &at, shape[1], PyArray_DATA((PyArrayObject *)weights));
+            leaf_weights(&t, &at, shape[1], ((PyArray *)weights)->data);
     }
-    Py_DECREF(fractions);
+    release(fractions);
     return weights;
 }
 
@@ -371,23 +394,23 @@ static PyObject *kernel_terms(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOO!", &given, &given_factors, &PyTuple_Type, &grids) ||
         !read_interpolation(grids, &t))
         return 0;
-    PyArrayObject *theta = array_of(given, NPY_DOUBLE, 2, 0);
-    PyArrayObject *factors = array_of(given_factors, NPY_DOUBLE, 2, NPY_ARRAY_C_CONTIGUOUS);
+    PyArray *theta = array_of(given, NPY_DOUBLE, 2, 0);
+    PyArray *factors = array_of(given_factors, NPY_DOUBLE, 2, NPY_C_CONTIGUOUS);
     if (!theta || !factors || !read_parameters(theta, above(t.column, t.first_axis[t.ntable]), &at))
         goto done;
-    if (PyArray_DIM(factors, 0) != at.npoint || PyArray_DIM(factors, 1) != t.ntable) {
+    if (factors->shape[0] != at.npoint || factors->shape[1] != t.ntable) {
         PyErr_SetString(PyExc_ValueError, "expected a factor of each table at each point");
         goto done;
     }
-    const npy_intp shape[2] = {at.npoint, terms_of(&t)};
-    rows = PyArray_SimpleNew(2, shape, NPY_INT64);
-    coefficients = PyArray_SimpleNew(2, shape, NPY_DOUBLE);
+    const Py_ssize_t shape[2] = {at.npoint, terms_of(&t)};
+    rows = new_array(2, shape, NPY_INT64);
+    coefficients = new_array(2, shape, NPY_DOUBLE);
     if (rows && coefficients)
-        fill_terms(&t, &at, PyArray_DATA(factors), PyArray_DATA((PyArrayObject *)rows),
-                   PyArray_DATA((PyArrayObject *)coefficients));
+        fill_terms(&t, &at, factors->data, ((PyArray *)rows)->data,
+                   ((PyArray *)coefficients)->data);
 done:
-    Py_XDECREF(theta);
-    Py_XDECREF(factors);
+    release(theta);
+    release(factors);
     return rows && coefficients ? Py_BuildValue("NN", rows, coefficients) : 0;
 }
 
@@ -404,7 +427,8 @@ static PyMethodDef functions[] = {
     {0},
 };
 
-static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_kernel", 0, -1, functions};
+static PyModuleDef definition = {
+    .object = {.references = 1}, .name = "_kernel", .size = -1, .methods = functions};
 
 static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
 {
@@ -412,14 +436,15 @@ static int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)
     return *type && !PyModule_AddType(module, *type);
 }
 
-PyMODINIT_FUNC PyInit__kernel(void)
+__attribute__((visibility("default"))) PyObject *PyInit__kernel(void);
+
+PyObject *PyInit__kernel(void)
 {
     static PyTypeObject *mixture_type;
-    import_array();
-    PyObject *module = PyModule_Create(&definition);
+    PyObject *module = import_numpy(&numpy) ? PyModule_Create2(&definition, PY_ABI) : 0;
     if (module && add_type(module, &table_spec, &table_type) &&
         add_type(module, &mixture_spec, &mixture_type))
         return module;
-    Py_XDECREF(module);
+    release(module);
     return 0;
 }
