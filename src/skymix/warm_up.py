@@ -1,6 +1,8 @@
 """Compiling the numerical kernels ahead of time, by a tiny run of the stages."""
 
+import io
 from collections.abc import Mapping
+from contextlib import redirect_stderr
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +14,8 @@ from skymix.study.default import DEFAULT_STUDY
 
 def warm_up() -> None:
     """Compile the numerical kernels by a tiny run of the stages; numba keeps them on disk."""
-    with TemporaryDirectory() as folder:
+    # The progress of a run that nobody asked for is not shown.
+    with TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
         for events in ("binned", "unbinned"):
             study = study_from_mapping(_tiny(DEFAULT_STUDY, events))
             _run_all(study, Path(folder) / events)
