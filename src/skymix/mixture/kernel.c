@@ -16,6 +16,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #ifdef __x86_64__
@@ -188,7 +189,8 @@ static void add_part(const table *t, const scaled_points *p, const int64_t *orde
 }
 
 /* Tasks of one thread: every `threads`-th pair of a block of points and a part. A gradient is not
- * shared: there, all parts of a block are one task. */
+ * shared: there, all parts of a block are one task. Blocks go over the parts forwards and backwards in
+ * turn, so that each finds in cache what the one before read last. */
 typedef struct {
     const table *t;
     const scaled_points *p;
@@ -196,6 +198,7 @@ typedef struct {
     sum *sums;        /* (npart, npoint) */
     progress *states; /* (threads, size) */
     int64_t size, first, threads;
+    int backwards;
 } share;
 
 static void *work(void *argument)
@@ -204,15 +207,18 @@ static void *work(void *argument)
     const int64_t npoint = w->p->given.npoint, npart = w->t->npart, shared = !w->p->given.gradient;
     progress *state = w->states + w->first * w->size;
     int64_t task = 0;
+    int backwards = w->backwards;
     for (int64_t b = 0; b < npoint; b += w->size) {
         const int64_t count = b + w->size < npoint ? w->size : npoint - b;
-        for (int64_t part = 0; part < npart; part++) {
+        for (int64_t i = 0; i < npart; i++) {
+            const int64_t part = backwards ? npart - 1 - i : i;
             if (task % w->threads == w->first)
                 add_part(w->t, w->p, w->order + b, count, state, part,
                          w->sums + part * npoint + b);
             task += shared;
         }
         task += !shared;
+        backwards = !backwards;
     }
     return 0;
 }
@@ -283,6 +289,7 @@ static void total(const table *t, const sum *sums, const int64_t *order, int64_t
  * 0, WRONG_ROW, or NO_MEMORY if memory or threads are short. */
 int log_sum(const table *t, const points *p, int64_t threads, double *value)
 {
+    static atomic_uint calls;
     const int64_t npoint = p->npoint, nset = npoint * p->nown;
     if (npoint == 0)
         return 0;
@@ -304,7 +311,9 @@ int log_sum(const table *t, const points *p, int64_t threads, double *value)
         for (int64_t i = 0; i < nset; i++)
             shift[i] = scale(p->coefficients + i * p->nterm, p->nterm, scaled + i * p->nterm);
         const scaled_points q = {*p, shift, scaled};
-        const share all = {t, &q, order, (sum *)at[1], (progress *)at[0], size, 0, threads};
+        const unsigned call = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
+        const share all = {t,    &q, order,   (sum *)at[1], (progress *)at[0],
+                           size, 0,  threads, call % 2};
         failed = work_in_threads(all) ? 0 : NO_MEMORY;
     }
     if (!failed)

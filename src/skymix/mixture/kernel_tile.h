@@ -228,10 +228,10 @@ INLINE int NAME(add_logs)(const mixture *m, sum *out, int single, VEC *slope)
     return 1;
 }
 
-/* Products of the data of one multiplicity so far into the totals. */
+/* Products of the data of one multiplicity so far, if there are any, into the totals. */
 TARGET static void NAME(take_logs)(progress *state, int64_t count, double multiplicity)
 {
-    for (int64_t b = 0; b < count; b += LANES) {
+    for (int64_t b = 0; multiplicity != 0.0 && b < count; b += LANES) {
         const int64_t few = count - b < LANES ? count - b : LANES;
         double mantissa[LANES], log[LANES], exponent[LANES];
         for (int64_t l = 0; l < LANES; l++)
@@ -284,7 +284,7 @@ TARGET static void NAME(add_part)(const table *t, const scaled_points *p, const 
         const char *first = t->values + t->offset[tile] * t->size;
         /* Each point fetches a share of the next tile, if all points need most of it. */
         const int64_t bytes = t->nrow * stride;
-        const int64_t fetch = count * 2 >= t->nrow && tile + 1 < t->part[t->npart]
+        const int64_t fetch = count * 2 >= t->nrow && tile + 1 < t->part[part + 1]
                                   ? (bytes / count + 63) & ~(int64_t)63
                                   : 0;
         m.filled = t->filled[tile];

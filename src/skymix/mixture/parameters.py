@@ -46,10 +46,13 @@ class ParameterAxis:
 
         Values outside the grid, which no prior allows, give a weight of NaN.
         """
-        one = np.ones((values.size, 1))
-        grid = Interpolation.of([[self]], [self.name])
-        rows, weights = grid.terms(values[:, None], one, np.zeros(1, dtype=np.int64))
+        one, first = np.ones((values.size, 1)), np.zeros(1, dtype=np.int64)
+        rows, weights = self._alone.terms(values[:, None], one, first)
         return rows[:, 0], weights[:, 1]
+
+    @cached_property
+    def _alone(self) -> "Interpolation":
+        return Interpolation.of([[self]], [self.name])
 
 
 @dataclass(frozen=True, eq=False)
