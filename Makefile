@@ -7,7 +7,7 @@ ONLY ?=
 VENV := .venv
 LOCK := envs/requirements.lock
 STUDY := config/config.yaml
-KERNEL := $(wildcard src/skymix/mixture/*.[ch])
+KERNELS := $(wildcard src/skymix/mixture/*.[ch] src/skymix/domains/gamma/*.c)
 # The workflow's jobs call `skymix` by name.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
@@ -27,7 +27,7 @@ $(VENV)/.locked: $(LOCK)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --prefer-binary --require-hashes -r $(LOCK)
 	@touch $@
 
-$(VENV)/.ready: $(VENV)/.locked pyproject.toml $(KERNEL)
+$(VENV)/.ready: $(VENV)/.locked pyproject.toml $(KERNELS)
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@$(VENV)/bin/skymix warm-up
 	@touch $@

@@ -1,7 +1,8 @@
 """Morphologies times acceptance: what the PSF acts on, once for all spectra."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -49,6 +50,56 @@ class Part:
         on_map = 0.0 if self.map is None else self.map.sum(axis=(0, 1))
         at_points = 0.0 if self.points is None else self.points.values.sum(axis=0)
         return np.asarray(on_map + at_points)
+
+
+class Parts:
+    """Parts of some components, each with the number of its component.
+
+    Parameters
+    ----------
+    tables : components and the rows that are wanted
+    memory : bytes for the working arrays
+    again : whether they are gone through more than once; they are kept then, if they fit
+    """
+
+    def __init__(
+        self,
+        tables: Sequence[tuple[Source, Rows]],
+        exposure: Exposure,
+        memory: float,
+        again: bool = False,
+    ) -> None:
+        self.tables = tables
+        self.exposure = exposure
+        self.memory = memory
+        self.again = again
+        self._made: list[tuple[int, Part]] | None = None
+
+    @cached_property
+    def at_once(self) -> int:
+        """Parts whose maps and copies of them take half of the memory."""
+        each = 8 * 4 * self.exposure.true.sky.size * self.exposure.true.energy.size
+        return max(1, int(0.5 * self.memory / each))
+
+    @cached_property
+    def kept(self) -> bool:
+        """Whether they are kept."""
+        return self.again and self.at_once >= sum(
+            len(list(rows.by_sky())) for _, rows in self.tables
+        )
+
+    def __iter__(self) -> Iterator[tuple[int, Part]]:
+        if self._made is not None:
+            return iter(self._made)
+        made = (
+            (number, part)
+            for number, (source, rows) in enumerate(self.tables)
+            for part in parts_of(source, rows, self.exposure)
+        )
+        if not self.kept:
+            return made
+        self._made = list(made)
+        return iter(self._made)
 
 
 def parts_of(source: Source, rows: Rows, exposure: Exposure) -> Iterator[Part]:

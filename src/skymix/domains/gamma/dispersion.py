@@ -59,22 +59,6 @@ def dispersion_bound(response: Response) -> FloatArray:
     return np.asarray((upper - lower).max(axis=0) / width)
 
 
-def largest_dispersion(bound: FloatArray, place: FloatArray, energy: FloatArray) -> FloatArray:
-    """Bound on the density of each event's energy at any offset, (nevent, ntrue) TeV-1.
-
-    Parameters
-    ----------
-    bound : `dispersion_bound`
-    place : `true_edge_places`
-    energy : (nevent,) TeV
-    """
-    ntrue, ny = bound.shape
-    low, high = place[:, :-1], place[:, 1:]
-    node = np.clip(low.astype(np.int64), 0, ny - 1)
-    inside = (low > 0) & (high < ny - 1)
-    return np.where(inside, bound[np.arange(ntrue), node], 0.0) / energy[:, None]
-
-
 def _integral_at(
     at: FloatArray, y: FloatArray, integral: FloatArray, cumulative: FloatArray
 ) -> FloatArray:

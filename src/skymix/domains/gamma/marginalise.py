@@ -14,12 +14,13 @@ import numpy as np
 
 from skymix.axes import FloatArray, IntArray
 from skymix.domains.gamma.components.base import Source
+from skymix.domains.gamma.content import Parts
 from skymix.domains.gamma.data import Data
 from skymix.domains.gamma.exposure import Exposure
 from skymix.domains.gamma.interpolation import InterpolationError
 from skymix.domains.gamma.pixels import Counts, count_pixels
 from skymix.domains.gamma.rows import Rows
-from skymix.domains.gamma.scan import Scan, Table
+from skymix.domains.gamma.scan import Scan
 from skymix.store.marginals import Marginals
 
 MEMORY = 1e9  # bytes
@@ -55,12 +56,13 @@ def densities(
     memory: float = MEMORY,
 ) -> Densities:
     """Expected counts of a component for any rows of parameter values."""
-    (counts,) = count_pixels([(source, rows)], exposure, data if binned else None, memory)
+    parts = Parts([(source, rows)], exposure, memory, again=not binned)
+    (counts,) = count_pixels(parts, data if binned else None)
     if binned:
         at_data, neglected = counts.at_data, counts.neglected[:, _energy_cell(exposure, data)]
     else:
-        scan = Scan([Table(source, rows, counts.expected)], exposure, tolerance, memory)
-        ((at_data, neglected),) = scan.at(data)
+        ((at_data, share),) = Scan(parts, [counts.expected], tolerance).at(data)
+        neglected = counts.expected[:, None] * share
     return Densities(counts.expected, counts.counts_map, counts.counts_spectrum, at_data, neglected)
 
 
@@ -200,6 +202,13 @@ def _energy_cell(exposure: Exposure, data: Data) -> IntArray:
     return data.cell // exposure.data.sky.size
 
 
+def _rows(
+    components: list[_Component],
+) -> tuple[list[tuple[Source, Rows]], list[tuple[Source, Rows]]]:
+    """All rows of each component, and those at the nodes."""
+    return [(c.source, c.rows) for c in components], [(c.source, c.nodes) for c in components]
+
+
 def _at_cells(
     components: list[_Component],
     exposure: Exposure,
@@ -208,9 +217,9 @@ def _at_cells(
     memory: float,
 ) -> Iterator[tuple[Counts, _Table]]:
     """Counts and table of each component at reconstructed cells."""
-    fine = count_pixels([(c.source, c.rows) for c in components], exposure, data, memory)
-    nodes = [(c.source, c.nodes) for c in components]
-    coarse = count_pixels(nodes, exposure.coarser, sample, memory)
+    rows, nodes = _rows(components)
+    fine = count_pixels(Parts(rows, exposure, memory), data)
+    coarse = count_pixels(Parts(nodes, exposure.coarser, memory), sample)
     for component, both in zip(components, fine, strict=True):
         counts = component.at_nodes(both)
         norm = _divisor(counts.expected)[:, None]
@@ -235,22 +244,14 @@ def _at_events(
     memory: float,
 ) -> Iterator[tuple[Counts, _Table]]:
     """Counts and table of each component at events' own coordinates."""
-    both = list(count_pixels([(c.source, c.rows) for c in components], exposure, None, memory))
+    rows, nodes = _rows(components)
+    parts = Parts(rows, exposure, memory, again=True)
+    both = list(count_pixels(parts, None))
     counts = [c.at_nodes(b) for c, b in zip(components, both, strict=True)]
-    scan = Scan(
-        [Table(c.source, c.rows, b.expected) for c, b in zip(components, both, strict=True)],
-        exposure,
-        tolerance,
-        memory,
-    )
-    wide = exposure.coarser
-    again = list(count_pixels([(c.source, c.nodes) for c in components], wide, None, memory))
-    coarse = Scan(
-        [Table(c.source, c.nodes, a.expected) for c, a in zip(components, again, strict=True)],
-        wide,
-        tolerance,
-        memory,
-    ).at(sample)
+    scan = Scan(parts, [b.expected for b in both], tolerance)
+    wide = Parts(nodes, exposure.coarser, memory, again=True)
+    again = list(count_pixels(wide, None))
+    coarse = Scan(wide, [a.expected for a in again], tolerance).at(sample)
     tables = [
         _Table(
             np.empty((c.nodes.size, data.size)),
@@ -267,6 +268,5 @@ def _at_events(
         ):
             n = c.nodes.size
             table.fill(n, here, at_data, b.expected, data)
-            norm = _divisor(b.expected[:n])[:, None]
-            table.truncation[here] = (neglected[:n] / norm).max(axis=0)
+            table.truncation[here] = neglected[:n].max(axis=0)
     yield from zip(counts, tables, strict=True)

@@ -12,6 +12,7 @@ from skymix.axes import FloatArray, IntArray
 from skymix.domains.gamma.background import expected_background, marginalise_background
 from skymix.domains.gamma.components import SourceSettings, build_source
 from skymix.domains.gamma.components.base import Source
+from skymix.domains.gamma.content import Parts
 from skymix.domains.gamma.data import Data, data_of
 from skymix.domains.gamma.energy_scale import Observed, over_scales
 from skymix.domains.gamma.exposure import Exposure, make_exposure
@@ -244,7 +245,8 @@ def _processes(
     }
     tables = [(source, _row(source, truth)) for source in sources.values()]
     # Together, as they share the kernels of the PSF.
-    counts = count_pixels(tables, exposure, _every_cell(exposure) if in_cells else None, MEMORY)
+    parts = Parts(tables, exposure, MEMORY)
+    counts = count_pixels(parts, _every_cell(exposure) if in_cells else None)
     for name, component in study.components.items():
         if isinstance(component, CosmicRays):
             factor = component.normalisation

@@ -1,6 +1,6 @@
 """Expected counts in all reconstructed cells: normalisation, maps, and densities of binned data."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from skymix.axes import FloatArray, IntArray
-from skymix.domains.gamma.components.base import Source
-from skymix.domains.gamma.content import Part, parts_of
+from skymix.axes import FloatArray
+from skymix.domains.gamma.content import Part, Parts
 from skymix.domains.gamma.data import Data
 from skymix.domains.gamma.exposure import Exposure
 from skymix.domains.gamma.psf_operator import NEGLIGIBLE, maps_to_pixels, points_to_pixels
-from skymix.domains.gamma.rows import Rows
+from skymix.domains.gamma.rows import consecutive
 
 # Data of which the true energies are held at a time.
 _DATA_AT_ONCE = 4096
@@ -51,26 +50,17 @@ class Counts:
         return Counts(*(getattr(self, name)[part] for name in self.__dataclass_fields__))
 
 
-def count_pixels(
-    tables: Sequence[tuple[Source, Rows]],
-    exposure: Exposure,
-    data: Data | None,
-    memory: float,
-) -> Iterator[Counts]:
+def count_pixels(parts: Parts, data: Data | None) -> Iterator[Counts]:
     """Expected counts of components one after the other; they share the work of the PSF.
 
     Parameters
     ----------
-    tables : components and the rows that are wanted
+    parts : of the rows that are wanted
     data : data whose cells are wanted too, None if there are none
-    memory : bytes for the working arrays
     """
+    tables, exposure, memory = parts.tables, parts.exposure, parts.memory
     ndatum = 0 if data is None else data.size
-    owned = (
-        (number, part)
-        for number, (source, rows) in enumerate(tables)
-        for part in parts_of(source, rows, exposure)
-    )
+    owned = iter(parts)
     done, out = 0, None
     while batch := list(islice(owned, _parts_at_once(exposure, memory))):
         sums = _to_pixels([part for _, part in batch], exposure, memory)
@@ -144,14 +134,7 @@ def _add_at_data(out: Counts, part: Part, sums: FloatArray, exposure: Exposure, 
         in_cells = np.empty((energy[here].size, sums.shape[2]))
         _disperse(exposure.dispersion, sums, lit, energy[here], pixel[here], in_cells)
         in_cells /= volume[here, None]
-        out.at_data[_consecutive(part.rows), here] += part.spectrum @ in_cells.T
-
-
-def _consecutive(rows: IntArray) -> IntArray | slice:
-    """The rows as a slice where they are one, which spares copies."""
-    if np.array_equal(rows, np.arange(rows[0], rows[0] + rows.size)):
-        return slice(int(rows[0]), int(rows[0]) + rows.size)
-    return rows
+        out.at_data[consecutive(part.rows), here] += part.spectrum @ in_cells.T
 
 
 @njit(cache=True)

@@ -1,255 +1,247 @@
-"""Kernels of the PSF operator from true directions to events at their own coordinates.
+"""The PSF operator from true directions to events at their own coordinates.
 
-One file, because numba's cache on disk does not follow a kernel's callees into other files.
-Angles are in rad. Energies are visited in blocks of BLOCK, so that loops have no remainder.
+Maps are spread by psf_events.c: here are the tables and structures that it reads. Points are few;
+their kernel is in psf_points.py.
 """
 
+import ctypes
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-BLOCK = 16
-_FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+from skymix.axes import FloatArray, IntArray, SkyGrid
+from skymix.domains.gamma.psf_table import PSFTable, pixel_rules
 
-
-@njit(cache=True, inline="always")
-def _angle(h: float) -> float:
-    """Angle whose haversine is h; below 5 deg by the series of the arcsine, exact to rounding."""
-    root = math.sqrt(h)
-    if h > 2e-3:
-        return 2.0 * math.asin(min(root, 1.0))
-    series = 35.0 / 576.0 + h * (63.0 / 1408.0 + h * 231.0 / 6656.0)
-    return root * (2.0 + h * (1.0 / 3.0 + h * (3.0 / 20.0 + h * (5.0 / 56.0 + h * series))))
+# True energies of a block, and radial nodes that share a choice of quadrature; as in psf_events.c.
+LANES = 8
+_STRIDE = 8
+# Events of a square of the sky of this side, in deg, are done one after the other.
+_TILE = 0.5
+# Points on a side for the tables of means over squares.
+_SQUARES = ((0.0,), (-0.5, 0.5), (-1.0, 0.0, 1.0))
 
 
-@njit(cache=True, inline="always")
-def _level(ratio: float, limits: Any) -> int:
-    """First level whose limit on pixel over scale of the PSF is not exceeded, else the last."""
-    level = 0
-    while level < limits.size - 1 and ratio > limits[level]:
-        level += 1
-    return level
+@cache
+def _library() -> ctypes.CDLL:
+    names = [f"_psf_events{suffix}" for suffix in EXTENSION_SUFFIXES]
+    for path in map(Path(__file__).with_name, names):
+        if path.exists():
+            library = ctypes.CDLL(str(path))
+            for function in (library.skymix_smooth_psf, library.skymix_maps_to_events):
+                function.restype = ctypes.c_int64
+            return library
+    raise ImportError(
+        f"The PSF kernel {names[0]} has not been compiled; `make setup` does it, as does"
+        " `pip install --no-build-isolation -e .`, given a C compiler."
+    )
 
 
-@njit(cache=True, inline="always")
-def _interpolate(table: Any, position: float) -> float:
-    at = min(max(position, 0.0), table.size - 1.0)
-    i = min(int(at), table.size - 2)
-    return float(table[i] + (at - i) * (table[i + 1] - table[i]))
+def _structure(*members: Any) -> ctypes.Array[ctypes.c_char]:
+    """A structure of eight bytes a member; it does not keep its arrays alive."""
+    packed = np.zeros(len(members), dtype=np.int64)
+    for i, member in enumerate(members):
+        if isinstance(member, np.ndarray):
+            if not member.flags.c_contiguous:
+                raise ValueError("arrays must be contiguous")
+            packed[i] = member.ctypes.data
+        elif isinstance(member, float):
+            packed[i : i + 1].view(np.float64)[0] = member
+        else:
+            packed[i] = member
+    return ctypes.create_string_buffer(packed.tobytes())
 
 
-@njit(cache=True)
-def _disperse(
-    sums: Any,
-    nodes: tuple[int, int],
-    window: tuple[int, int],
-    edges: Any,
-    cumulative: Any,
-    out: Any,
-) -> None:
-    """Add energy dispersion times sums over offset nodes to `out`, and clear the sums.
+def _call(function: Callable[..., int], *arguments: Any) -> None:
+    if function(*arguments):
+        raise MemoryError("no memory for the points of an event")
 
-    sums : (noffset, nenergy)
-    nodes, window : half-open ranges of offset nodes and true energies with a sum
-    edges : (ntrue + 1,) place of each true edge among the nodes of the cumulative
-    cumulative : (noffset, ntrue, ny)
-    out : (ntrue,) probability of the event's energy times its width in ln E of the true cell
+
+@dataclass(frozen=True, eq=False)
+class SmoothPSF:
+    """A PSF table by blocks of energies, beside its means over squares.
+
+    Parameters
+    ----------
+    tables : (4, nblock, noffset, nrad, LANES) sr-1: means over squares of a whole, a half and a
+        third of the side, and the PSF itself; zero beyond the last energy, and farther than
+        any pixel that is visited
+    least : (noffset - 1, nblock, nbin) first of the tables that is accurate enough, by bins of
+        radial nodes
+    side : of the square, rad
     """
-    for k in range(nodes[0], nodes[1]):
-        for e in range(window[0], window[1]):
-            if sums[k, e] != 0.0:
-                table = cumulative[k, e]
-                share = _interpolate(table, edges[e]) - _interpolate(table, edges[e + 1])
-                out[e] += max(share, 0.0) * sums[k, e]
-        sums[k, :] = 0.0
+
+    tables: FloatArray
+    least: np.ndarray[Any, np.dtype[np.uint8]]
+    side: float
+    table: PSFTable
+
+    @classmethod
+    def of(cls, table: PSFTable, sky: SkyGrid, reach: FloatArray) -> "SmoothPSF":
+        """Means over squares of the size of a sky's pixels, for `EventResponse.reach`."""
+        noffset, nrad, nenergy = table.values.shape
+        nblock, nbin = -(-nenergy // LANES), (nrad - 1) // _STRIDE + 1
+        pixel, height = cell_of(sky)
+        squares = np.append((pixel * np.cos(np.radians(sky.lat))) ** 2, height**2)
+        middle = 0.5 * (squares.max() + squares.min())
+        side = math.radians(math.sqrt(middle))
+        shape = float(squares.max() / middle - 1)
+        tables = np.zeros((len(_SQUARES) + 1, nblock, noffset, nrad, LANES))
+        least = np.empty((noffset - 1, nblock, nbin), dtype=np.uint8)
+        arguments = _structure(
+            *(noffset, nrad, nenergy, nblock, nbin, math.radians(table.rad_max), side, shape),
+            *(reach.max(axis=0), table.values, tables, least),
+        )
+        _call(_library().skymix_smooth_psf, arguments)
+        return cls(tables, least, side, table)
 
 
-@njit(cache=True, fastmath=_FASTMATH)
+def cell_of(sky: SkyGrid) -> tuple[float, float]:
+    """Width and height of a pixel, deg."""
+    return (
+        float(sky.lon_edges[1] - sky.lon_edges[0]),
+        float(sky.lat_edges[1] - sky.lat_edges[0]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class EventResponse:
+    """What a scan needs of a response, whatever the sources.
+
+    Parameters
+    ----------
+    psf : table by blocks
+    offsets : (noffset,) rad
+    scale : (noffset - 1, nblock) rad, narrowest PSF between two offset nodes
+    reach : (noffset - 1, nblock) rad; farther pixels are not visited
+    cumulative : (noffset, ntrue, ny) of the energy dispersion
+    widths : (ntrue,) of the true energies in ln E
+    """
+
+    psf: SmoothPSF
+    offsets: FloatArray
+    scale: FloatArray
+    reach: FloatArray
+    cumulative: FloatArray
+    widths: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class EventMaps:
+    """Contents of the pixels of the true sky.
+
+    Parameters
+    ----------
+    content : (nblock, npixel, nmap, LANES), zero beyond the last energy
+    shining : (nlat, nlon) whether a pixel has any content
+    """
+
+    content: FloatArray
+    shining: np.ndarray[Any, np.dtype[np.bool_]]
+
+    @classmethod
+    def of(cls, maps: list[FloatArray]) -> "EventMaps":
+        """Lay out maps (nlat, nlon, nenergy)."""
+        nlat, nlon, nenergy = maps[0].shape
+        nblock = -(-nenergy // LANES)
+        content = np.zeros((nblock, nlat * nlon, len(maps), LANES))
+        shining = np.zeros((nlat, nlon), dtype=np.bool_)
+        for c, one in enumerate(maps):
+            rows = one.reshape(-1, nenergy)
+            for b in range(nblock):
+                part = rows[:, b * LANES : (b + 1) * LANES]
+                content[b, :, c, : part.shape[1]] = part
+            shining |= one.any(axis=2)
+        return cls(content, shining)
+
+
+@dataclass(frozen=True, eq=False)
+class EventSky:
+    """The true sky.
+
+    Parameters
+    ----------
+    sky : grid of equally spaced pixels
+    node, fraction : (nlat, nlon) lower offset node of each pixel, and its distance to the next
+    """
+
+    sky: SkyGrid
+    node: IntArray
+    fraction: FloatArray
+
+
 def maps_to_events(
-    lon: Any,
-    lat: Any,
-    offset: Any,
-    offsets: Any,
-    windows: Any,
-    core: Any,
-    reach: Any,
-    span: Any,
-    scale: Any,
-    maps: Any,
-    shining: Any,
-    lon_true: Any,
-    lat_true: Any,
-    node: Any,
-    fraction: Any,
-    psf: Any,
-    rad_max: float,
-    cell: tuple[float, float],
-    width: float,
-    rule: Any,
-    limits: Any,
-    edges: Any,
-    cumulative: Any,
-    out: Any,
-) -> None:
+    response: EventResponse,
+    true: EventSky,
+    maps: EventMaps,
+    energy: FloatArray,
+    lon: FloatArray,
+    lat: FloatArray,
+    offset: FloatArray,
+    windows: IntArray,
+    core: IntArray,
+    edges: FloatArray,
+) -> FloatArray:
     """Sums over the true sky of maps times PSF, averaged over each true pixel, at each event.
 
     Parameters
     ----------
-    lon, lat : (nevent,)
+    energy, lon, lat, offset : (nevent,) TeV, rad; offset is the angle to the pointing
     windows : (nmap, nevent, 2) half-open range of true energies that are visited
     core : (nevent, 2) range of true energies whose PSF sets how finely a pixel is sampled
-    offset, offsets : (nevent,) angle to the pointing, and the offset nodes (noffset,)
-    reach : (noffset - 1, nenergy) farther pixels between two offset nodes are not visited
-    span : (noffset - 1, nrad, 2) half-open range of energies that reach each radial node
-    scale : (noffset, nenergy) width of the PSF
-    maps : (nlat_true, nlon_true, nmap, nenergy)
-    shining : (nlat_true, nlon_true) whether a pixel has any content
-    lon_true, lat_true : pixel centres, equally spaced
-    node, fraction : (nlat_true, nlon_true) lower offset node, and distance to the next
-    psf : (noffset, nrad, nenergy) sr-1; energies filled up to a multiple of BLOCK here and in maps
-    cell, width : sides and mean size of a true pixel
-    rule : nodes and weights (nlevel, npoint) in units of a pixel, sizes (nlevel,)
-    limits : (nlevel,) largest ratio of pixel and scale of each level
-    edges, cumulative : see `_disperse`; edges is (nevent, ntrue + 1)
-    out : (nmap, nevent, ntrue), output; zero on entry
+    edges : (nevent, ntrue + 1) place of each true edge among the nodes of the cumulative
+
+    Returns
+    -------
+    (nmap, nevent, ntrue) times the density of the event's energy, TeV-1 sr-1
     """
-    nodes, weights, sizes = rule
-    nr, nmap = psf.shape[1], maps.shape[2]
-    nlat, nlon = lat_true.size, lon_true.size
-    pixel, height = cell
-    extent = nlon * pixel
-    u_scale = (nr - 1) / math.sqrt(rad_max)
-    value = np.empty(psf.shape[2])
-    squares = np.empty(nodes.shape[1])
-    narrowest = np.empty(psf.shape[0])
-    sums = np.zeros((nmap, psf.shape[0], psf.shape[2]))
-    for n in range(lon.size):
-        first, last = psf.shape[0], 0
-        start, stop = windows[:, n, 0].min(), windows[:, n, 1].max()
-        if start >= stop:
-            continue
-        radius = 0.0
-        for k in range(offsets.size - 1):
-            farthest = reach[k, start:stop].max()
-            if offsets[k] - farthest <= offset[n] <= offsets[k + 1] + farthest:
-                radius = max(radius, farthest)
-        for k in range(scale.shape[0]):
-            narrowest[k] = scale[k, core[n, 0] : core[n, 1]].min()
-        for i in range(nlat):
-            if abs(lat_true[i] - lat[n]) > radius + height:
-                continue
-            cosines = math.cos(lat_true[i]) * math.cos(lat[n])
-            sine = math.sin(0.5 * (lat_true[i] - lat[n]))
-            across = math.sin(0.5 * min(radius, math.pi)) ** 2 - sine * sine
-            if across < 0.0:
-                continue
-            # Pixels farther than this in longitude are out of reach.
-            far = 2.0 * math.asin(min(1.0, math.sqrt(across / max(cosines, 1e-9)))) + pixel
-            j0, j1 = 0, nlon
-            if extent + far < 2.0 * math.pi:
-                j0 = max(0, int((lon[n] - far - lon_true[0]) / pixel) - 1)
-                j1 = min(nlon, int((lon[n] + far - lon_true[0]) / pixel) + 2)
-            for j in range(j0, j1):
-                if not shining[i, j]:
-                    continue
-                dlon = lon_true[j] - lon[n]
-                half = math.sin(0.5 * dlon)
-                distance = _angle(sine * sine + cosines * half * half)
-                if distance > radius:
-                    continue
-                k, f = node[i, j], fraction[i, j]
-                place = min(int(math.sqrt(distance) * u_scale), nr - 1)
-                within = span[k, place]
-                e0, e1 = max(start, within[0]), min(stop, within[1])
-                if e0 >= e1:
-                    continue
-                e0 = e0 // BLOCK * BLOCK
-                ne = -(-(e1 - e0) // BLOCK) * BLOCK
-                smooth = max(min(narrowest[k], narrowest[k + 1]), 0.4 * (distance - width))
-                level = _level(width / smooth, limits)
-                for e in range(ne):
-                    value[e] = 0.0
-                for q in range(sizes[level]):
-                    side = math.sin(0.5 * (dlon + pixel * nodes[level, q]))
-                    squares[q] = side * side
-                for p in range(sizes[level]):
-                    at = lat_true[i] + height * nodes[level, p]
-                    side = math.sin(0.5 * (at - lat[n]))
-                    constant, cosine = side * side, math.cos(at) * math.cos(lat[n])
-                    for q in range(sizes[level]):
-                        u = math.sqrt(_angle(constant + cosine * squares[q])) * u_scale
-                        r = int(u)
-                        if r >= nr - 1:
-                            continue
-                        x, w = u - r, weights[level, p] * weights[level, q]
-                        w00, w01 = w * (1.0 - f) * (1.0 - x), w * (1.0 - f) * x
-                        w10, w11 = w * f * (1.0 - x), w * f * x
-                        t00, t01 = psf[k, r, e0:], psf[k, r + 1, e0:]
-                        t10, t11 = psf[k + 1, r, e0:], psf[k + 1, r + 1, e0:]
-                        for e in range(ne):
-                            value[e] += w00 * t00[e] + w01 * t01[e] + w10 * t10[e] + w11 * t11[e]
-                first, last = min(first, k), max(last, k + 2)
-                for c in range(nmap):
-                    # Blocks of this map's own window, whatever those of the others.
-                    a0 = max(windows[c, n, 0], within[0]) // BLOCK * BLOCK
-                    a1 = min(windows[c, n, 1], within[1])
-                    size = -(-(a1 - a0) // BLOCK) * BLOCK
-                    shown, content = value[a0 - e0 :], maps[i, j, c, a0:]
-                    out0, out1 = sums[c, k, a0:], sums[c, k + 1, a0:]
-                    for e in range(size):
-                        v = shown[e] * content[e]
-                        out0[e] += (1.0 - f) * v
-                        out1[e] += f * v
-        for c in range(nmap):
-            window = windows[c, n, 0], windows[c, n, 1]
-            _disperse(sums[c], (first, last), window, edges[n], cumulative, out[c, n])
+    psf, table, sky = response.psf, response.psf.table, true.sky
+    noffset, ntrue, ny = response.cumulative.shape
+    nblock, nbin = psf.least.shape[1:]
+    nmap, nevent = windows.shape[:2]
+    (nodes, weights, sizes), limits = event_rules()
+    pixel, height = map(math.radians, cell_of(sky))
+    directions = [np.radians(sky.lon), np.radians(sky.lat)]
+    directions += [np.sin(directions[1]), np.cos(directions[1])]
+    # Neighbours in energy and on the sky use the same part of the tables and maps.
+    tiles = np.floor(np.degrees([lon, lat]) / _TILE)
+    order = np.lexsort((*tiles, core[:, 0] // LANES))
+    out = np.zeros((nmap, nevent, ntrue))
+    structures = (
+        _structure(
+            *(noffset, table.values.shape[1], nblock, nbin, ntrue, ny),
+            *(math.radians(table.rad_max), psf.tables, response.offsets, response.scale),
+            *(response.reach, psf.least, response.cumulative, response.widths),
+        ),
+        _structure(
+            *(*sky.shape, *directions, true.node, true.fraction),
+            *(pixel, height, math.hypot(pixel, height) / math.sqrt(2), psf.side),
+            *(*nodes.shape, nodes, weights, limits, sizes),
+        ),
+        _structure(nmap, maps.content, maps.shining),
+        _structure(nevent, order, energy, lon, lat, offset, windows, core, edges),
+    )
+    _call(_library().skymix_maps_to_events, *structures, ctypes.c_void_p(out.ctypes.data))
+    return out
 
 
-@njit(cache=True, fastmath=_FASTMATH)
-def points_to_events(
-    lon: Any,
-    lat: Any,
-    lon_point: Any,
-    lat_point: Any,
-    content: Any,
-    node: Any,
-    fraction: Any,
-    psf: Any,
-    rad_max: float,
-    edges: Any,
-    cumulative: Any,
-    out: Any,
-) -> None:
-    """The same for points, which are few: all are visited at all energies.
-
-    content : (npoint, ntrue)
-    out : (nevent, ntrue)
-    """
-    nr, ne = psf.shape[1], content.shape[1]
-    sums = np.zeros((psf.shape[0], ne))
-    u_scale = (nr - 1) / math.sqrt(rad_max)
-    for n in range(lon.size):
-        first, last = psf.shape[0], 0
-        for p in range(lon_point.size):
-            if abs(lat_point[p] - lat[n]) >= rad_max:
-                continue
-            a = math.sin(0.5 * (lat_point[p] - lat[n]))
-            b = math.sin(0.5 * (lon_point[p] - lon[n]))
-            distance = _angle(a * a + math.cos(lat_point[p]) * math.cos(lat[n]) * b * b)
-            u = math.sqrt(distance) * u_scale
-            r = int(u)
-            if r >= nr - 1:
-                continue
-            x, k, f = u - r, node[p], fraction[p]
-            first, last = min(first, k), max(last, k + 2)
-            w00, w01 = (1.0 - f) * (1.0 - x), (1.0 - f) * x
-            w10, w11 = f * (1.0 - x), f * x
-            t00, t01, t10, t11 = psf[k, r], psf[k, r + 1], psf[k + 1, r], psf[k + 1, r + 1]
-            out0, out1 = sums[k], sums[k + 1]
-            for e in range(ne):
-                v = (w00 * t00[e] + w01 * t01[e] + w10 * t10[e] + w11 * t11[e]) * content[p, e]
-                out0[e] += (1.0 - f) * v
-                out1[e] += f * v
-        _disperse(sums, (first, last), (0, ne), edges[n], cumulative, out[n])
+@cache
+def event_rules() -> tuple[tuple[FloatArray, FloatArray, IntArray], FloatArray]:
+    """Points on a side of a pixel: for the tables of means, then of `pixel_rules`."""
+    (nodes, weights, sizes), limits = pixel_rules()
+    n = len(_SQUARES)
+    all_nodes, all_weights = np.zeros((2, n + len(nodes), nodes.shape[1]))
+    for level, points in enumerate(_SQUARES):
+        all_nodes[level, : len(points)] = points
+        all_weights[level, : len(points)] = 1.0 / len(points)
+    all_nodes[n:], all_weights[n:] = nodes, weights
+    counts = np.array([len(points) for points in _SQUARES], dtype=np.int64)
+    # The tables of means are not chosen by these limits.
+    return (all_nodes, all_weights, np.concatenate([counts, sizes])), np.concatenate(
+        [np.zeros(n), limits]
+    )

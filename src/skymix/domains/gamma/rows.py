@@ -85,3 +85,10 @@ class Rows:
             np.concatenate([empty, *(below for below, _ in pairs)]),
             np.concatenate([empty, *(above for _, above in pairs)]),
         )
+
+
+def consecutive(rows: IntArray) -> IntArray | slice:
+    """The rows as a slice where they are one, which spares copies."""
+    if np.array_equal(rows, np.arange(rows[0], rows[0] + rows.size)):
+        return slice(int(rows[0]), int(rows[0]) + rows.size)
+    return rows

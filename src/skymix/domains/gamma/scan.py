@@ -14,30 +14,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 
-from skymix.axes import FloatArray, IntArray
-from skymix.domains.gamma.components.base import Source
-from skymix.domains.gamma.content import Part, parts_of
+from skymix.axes import FloatArray
+from skymix.domains.gamma.content import Part, Parts
 from skymix.domains.gamma.data import Data
-from skymix.domains.gamma.dispersion import dispersion_bound, largest_dispersion, true_edge_places
+from skymix.domains.gamma.dispersion import dispersion_bound, true_edge_places
+from skymix.domains.gamma.energy_windows import find_windows, largest_beyond
 from skymix.domains.gamma.exposure import Exposure
-from skymix.domains.gamma.psf_events import BLOCK, maps_to_events, points_to_events
-from skymix.domains.gamma.psf_table import pixel_rules
-from skymix.domains.gamma.rows import Rows
+from skymix.domains.gamma.psf_events import (
+    LANES,
+    EventMaps,
+    EventResponse,
+    EventSky,
+    SmoothPSF,
+    cell_of,
+    maps_to_events,
+)
+from skymix.domains.gamma.psf_points import points_to_events
+from skymix.domains.gamma.rows import consecutive
 
 _EVENTS_AT_ONCE = 1024
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Rows of a component whose densities are wanted, and their expected counts (nrow,)."""
-
-    source: Source
-    rows: Rows
-    expected: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +44,10 @@ class Group:
 
     Parameters
     ----------
-    owners : number of the table of each part
+    owners : number of the component of each part
     parts : what they hold
     weights : (npart, nenergy) largest spectrum over the rows, each over its expected counts
-    maps : (nlat, nlon, nmap, nenergy) content of the parts that have a map, filled up in energy
+    maps : content of the parts that have a map, None if there are none
     peaks : (nmap, ntrue) largest content over solid angle
     beyond : (nmap, ntrue) bound on what pixels beyond their reach make anywhere, sr-1
     """
@@ -57,14 +55,9 @@ class Group:
     owners: list[int]
     parts: list[Part]
     weights: FloatArray
-    maps: FloatArray
+    maps: EventMaps | None
     peaks: FloatArray
     beyond: FloatArray
-
-    @cached_property
-    def shining(self) -> np.ndarray:
-        """(nlat, nlon) whether a pixel has any content."""
-        return np.asarray(self.maps.any(axis=(2, 3)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,106 +66,101 @@ class Scan:
 
     Parameters
     ----------
-    tables : what is wanted
+    parts : of the rows whose densities are wanted
+    expected : (nrow,) expected counts of each component
     tolerance : share of the response that may be left out
-    memory : bytes for the working arrays
     """
 
-    tables: Sequence[Table]
-    exposure: Exposure
+    parts: Parts
+    expected: Sequence[FloatArray]
     tolerance: float
-    memory: float
     _kept: list[Group] = field(default_factory=list)
 
-    def at(self, data: Data) -> list[tuple[FloatArray, FloatArray]]:
-        """At each event, for each table: counts TeV-1 sr-1, and a bound on what is left out.
+    @property
+    def exposure(self) -> Exposure:
+        """Of the observation."""
+        return self.parts.exposure
 
-        Both are (nrow, nevent).
+    def at(self, data: Data) -> list[tuple[FloatArray, FloatArray]]:
+        """At each event, for each component: counts TeV-1 sr-1, and a bound on what is left out.
+
+        Both are (nrow, nevent); the bound is over the row's expected counts.
         """
-        out = [
-            (np.zeros((t.rows.size, data.size)), np.zeros((t.rows.size, data.size)))
-            for t in self.tables
-        ]
+        sizes = [rows.size for _, rows in self.parts.tables]
+        out = [(np.zeros((n, data.size)), np.zeros((n, data.size))) for n in sizes]
         for group in self._groups():
             for start in range(0, data.size, _EVENTS_AT_ONCE):
                 here = slice(start, start + _EVENTS_AT_ONCE)
                 seen, missing = self._see(group, data.part(here))
                 for owner, part, s, m in zip(group.owners, group.parts, seen, missing, strict=True):
                     at_data, neglected = out[owner]
-                    at_data[part.rows, here] += part.spectrum @ s.T
-                    neglected[part.rows, here] += part.spectrum @ m.T
+                    rows = consecutive(part.rows)
+                    at_data[rows, here] += part.spectrum @ s.T
+                    neglected[rows, here] += m
         return out
 
     @property
     def events_at_once(self) -> int:
         """Events whose tables take a quarter of the memory; few if the parts need not be redone."""
-        if self._keep:
+        if self.parts.kept:
             return _EVENTS_AT_ONCE
-        each = 8 * 3 * sum(t.rows.size for t in self.tables)
-        return max(_EVENTS_AT_ONCE, int(0.25 * self.memory / each))
-
-    @cached_property
-    def _parts_at_once(self) -> int:
-        each = 8 * 4 * self.exposure.true.sky.size * self._nenergy
-        return max(1, int(0.5 * self.memory / each))
-
-    @cached_property
-    def _keep(self) -> bool:
-        """Whether all parts fit in the memory, so that they are made once."""
-        sky = sum(len(list(t.rows.by_sky())) for t in self.tables)
-        return sky <= self._parts_at_once
+        each = 8 * 3 * sum(rows.size for _, rows in self.parts.tables)
+        return max(_EVENTS_AT_ONCE, int(0.25 * self.parts.memory / each))
 
     def _groups(self) -> Iterator[Group]:
         if self._kept:
             yield from self._kept
             return
-        owned = (
-            (owner, part)
-            for owner, table in enumerate(self.tables)
-            for part in parts_of(table.source, table.rows, self.exposure)
-        )
-        batches = groupby(enumerate(owned), key=lambda item: item[0] // self._parts_at_once)
+        batches = groupby(enumerate(self.parts), key=lambda item: item[0] // self.parts.at_once)
         for _, batch in batches:
             group = self._group([pair for _, pair in batch])
-            if self._keep:
+            if self.parts.kept:
                 self._kept.append(group)
             yield group
 
     def _group(self, owned: list[tuple[int, Part]]) -> Group:
         weights = []
         for owner, part in owned:
-            expected = self.tables[owner].expected[part.rows]
-            share = part.spectrum / np.where(expected > 0, expected, 1.0)[:, None]
+            expected = self.expected[owner][part.rows]
+            share = part.spectrum / np.where(expected > 0, expected, np.inf)[:, None]
             weights.append(share.max(axis=0))
         maps = [part.map for _, part in owned if part.map is not None]
         sky, ntrue = self.exposure.true.sky, self.exposure.true.energy.size
-        stacked = np.zeros((*sky.shape, len(maps), self._nenergy))
         peaks, beyond = np.zeros((2, len(maps), ntrue))
+        between = np.arange(self._reach.shape[0])[:, None]
+        near = (self.exposure.map_nodes[0].ravel() == between).astype(np.float64)
         for c, content in enumerate(maps):
-            stacked[:, :, c, :ntrue] = content
             peaks[c] = (content / sky.solid_angle[..., None]).max(axis=(0, 1))
-            totals = np.zeros((self._reach.shape[0], ntrue))
-            np.add.at(totals, self.exposure.map_nodes[0], content)
+            totals = near @ content.reshape(-1, ntrue)
             beyond[c] = (self._beyond * totals).sum(axis=0)
         owners, parts = [owner for owner, _ in owned], [part for _, part in owned]
-        return Group(owners, parts, np.array(weights), stacked, peaks, beyond)
+        laid_out = EventMaps.of(maps) if maps else None
+        return Group(owners, parts, np.array(weights), laid_out, peaks, beyond)
 
-    def _see(self, group: Group, data: Data) -> tuple[FloatArray, FloatArray]:
-        """What each part shows at each event by true energy, and a bound on what is left out.
+    def _see(self, group: Group, data: Data) -> tuple[list[FloatArray], FloatArray]:
+        """What each part shows at each event, and a bound on what is left out.
 
-        Both are (npart, nevent, nenergy), TeV-1 sr-1 per unit spectrum.
+        The first (nevent, nenergy) by true energy, TeV-1 sr-1 per unit spectrum; the second
+        (npart, nevent), of the row for which it is largest over its expected counts.
         """
-        exposure = self.exposure
+        exposure, response = self.exposure, self._response
         place = true_edge_places(exposure.response, data.energy)
-        seen = np.zeros((len(group.parts), data.size, exposure.true.energy.size))
-        missing = np.zeros_like(seen)
-        mapped = [n for n, part in enumerate(group.parts) if part.map is not None]
-        if mapped:
-            seen[mapped], missing[mapped] = self._see_maps(group, mapped, data, place)
-        for n, part in enumerate(group.parts):
+        missing = np.zeros((len(group.parts), data.size))
+        on_maps: Iterator[FloatArray] = iter(())
+        if group.maps is not None:
+            mapped = [n for n, part in enumerate(group.parts) if part.map is not None]
+            shown, missing[mapped] = self._see_maps(
+                group.maps, group.weights[mapped], group, data, place
+            )
+            on_maps = iter(shown)
+        seen = []
+        for part in group.parts:
+            dark = np.zeros((data.size, response.widths.size)) if part.map is None else None
+            seen.append(next(on_maps) if dark is None else dark)
             if part.points is not None:
                 p = part.points
                 points_to_events(
+                    data.energy,
                     np.radians(data.lon),
                     np.radians(data.lat),
                     np.radians(p.lon),
@@ -182,64 +170,61 @@ class Scan:
                     exposure.psf.values,
                     math.radians(exposure.psf.rad_max),
                     place,
-                    exposure.response.edisp,
-                    seen[n],
+                    response.widths,
+                    response.cumulative,
+                    seen[-1],
                 )
-        seen /= data.energy[:, None] * np.diff(np.log(exposure.true.energy.edges))
         return seen, missing
 
     def _see_maps(
-        self, group: Group, mapped: list[int], data: Data, place: FloatArray
+        self, maps: EventMaps, weights: FloatArray, group: Group, data: Data, place: FloatArray
     ) -> tuple[FloatArray, FloatArray]:
-        exposure, sky = self.exposure, self.exposure.true.sky
-        largest = largest_dispersion(self._bound, place, data.energy)
-        ntrue = exposure.true.energy.size
-        windows = np.empty((len(mapped), data.size, 2), dtype=np.int64)
-        missing = np.empty((len(mapped), data.size, ntrue))
-        energies = np.arange(ntrue)
-        for c, n in enumerate(mapped):
-            peak = group.peaks[c]
-            windows[c] = _energy_window(largest * (group.weights[n] * peak), self.tolerance)
-            visited = (energies >= windows[c, :, :1]) & (energies < windows[c, :, 1:])
-            missing[c] = largest * np.where(visited, group.beyond[c], peak)
-        seen = np.zeros((len(mapped), data.size, ntrue))
-        maps_to_events(
+        exposure = self.exposure
+        windows = np.empty((len(weights), data.size, 2), dtype=np.int64)
+        core = np.empty((data.size, 2), dtype=np.int64)
+        missing = np.empty((len(weights), data.size))
+        find_windows(
+            place,
+            self._bound,
+            data.energy,
+            weights,
+            group.peaks,
+            group.beyond,
+            self.tolerance,
+            windows,
+            core,
+            missing,
+        )
+        seen = maps_to_events(
+            self._response,
+            EventSky(exposure.true.sky, *exposure.map_nodes),
+            maps,
+            np.ascontiguousarray(data.energy),
             np.radians(data.lon),
             np.radians(data.lat),
             np.radians(exposure.offset(data.lon, data.lat)),
-            np.radians(exposure.response.offset),
             windows,
-            _energy_window(largest, self.tolerance),
-            np.radians(self._reach + 0.5 * self._diagonal),
-            self._span,
-            np.radians(exposure.psf.scales),
-            group.maps,
-            group.shining,
-            np.radians(sky.lon),
-            np.radians(sky.lat),
-            *exposure.map_nodes,
-            self._psf,
-            math.radians(exposure.psf.rad_max),
-            (math.radians(self._cell[0]), math.radians(self._cell[1])),
-            math.radians(self._diagonal / math.sqrt(2)),
-            *self._rules,
+            core,
             place,
-            exposure.response.edisp,
-            seen,
         )
         return seen, missing
 
-    @property
-    def _nenergy(self) -> int:
-        """True energies, filled up to whole blocks."""
-        return -(-self.exposure.true.energy.size // BLOCK) * BLOCK
-
     @cached_property
-    def _psf(self) -> FloatArray:
-        values = self.exposure.psf.values
-        out = np.zeros((*values.shape[:2], self._nenergy))
-        out[..., : values.shape[2]] = values
-        return out
+    def _response(self) -> EventResponse:
+        exposure = self.exposure
+        visited = np.radians(self._reach + 0.5 * self._diagonal)
+        starts = np.arange(0, visited.shape[1], LANES)
+        scales = np.radians(exposure.psf.scales)
+        narrowest = np.minimum(scales[1:], scales[:-1])
+        reach = np.maximum.reduceat(visited, starts, axis=1)
+        return EventResponse(
+            SmoothPSF.of(exposure.psf, exposure.true.sky, reach),
+            np.radians(exposure.response.offset),
+            np.minimum.reduceat(narrowest, starts, axis=1),
+            reach,
+            exposure.response.edisp,
+            np.diff(np.log(exposure.true.energy.edges)),
+        )
 
     @cached_property
     def _reach(self) -> FloatArray:
@@ -256,55 +241,16 @@ class Scan:
     def _beyond(self) -> FloatArray:
         """Largest PSF at or beyond the reach, (noffset - 1, nenergy) sr-1."""
         rad, psf = self.exposure.response.rad, self.exposure.response.psf
-        largest = np.maximum.accumulate(np.maximum(psf[1:], psf[:-1])[:, ::-1], axis=1)[:, ::-1]
         index = np.searchsorted(rad, self._reach, side="right") - 1
-        at = np.take_along_axis(largest, np.clip(index, 0, rad.size - 1)[:, None], axis=1)[:, 0]
-        return np.where(self._reach >= rad[-1], 0.0, at)
-
-    @cached_property
-    def _span(self) -> IntArray:
-        """Energies at which a pixel so far away is visited, (noffset - 1, nrad, 2)."""
-        # A cell starts at its node, so what reaches into it belongs to it.
-        reach = self._reach + 0.5 * self._diagonal
-        seen = reach[:, None] >= self.exposure.response.rad[:, None]
-        ntrue = seen.shape[2]
-        first = np.where(seen.any(axis=2), seen.argmax(axis=2), ntrue)
-        last = np.where(seen.any(axis=2), ntrue - seen[..., ::-1].argmax(axis=2), 0)
-        return np.stack([first, last], axis=2).astype(np.int64)
-
-    @cached_property
-    def _cell(self) -> tuple[float, float]:
-        """Width and height of a true pixel, deg."""
-        sky = self.exposure.true.sky
-        return (
-            float(sky.lon_edges[1] - sky.lon_edges[0]),
-            float(sky.lat_edges[1] - sky.lat_edges[0]),
+        out = np.where(self._reach >= rad[-1], 0.0, largest_beyond(psf[:-1], index))
+        return np.maximum(
+            out, np.where(self._reach >= rad[-1], 0.0, largest_beyond(psf[1:], index))
         )
 
     @property
     def _diagonal(self) -> float:
-        return math.hypot(*self._cell)
-
-    @cached_property
-    def _rules(self) -> tuple[Any, FloatArray]:
-        return pixel_rules()
+        return math.hypot(*cell_of(self.exposure.true.sky))
 
     @cached_property
     def _bound(self) -> FloatArray:
         return dispersion_bound(self.exposure.response)
-
-
-def _energy_window(share: FloatArray, tolerance: float) -> IntArray:
-    """Half-open range of columns that hold all but `tolerance` of each row, (nrow, 2)."""
-    total = np.cumsum(share, axis=1)
-    whole = total[:, -1:]
-    first = (total <= 0.5 * tolerance * whole).sum(axis=1)
-    last = (total < (1 - 0.5 * tolerance) * whole).sum(axis=1) + 1
-    nothing = whole[:, 0] <= 0
-    return np.stack(
-        [
-            np.where(nothing, 0, first),
-            np.where(nothing, 0, np.minimum(last, share.shape[1])),
-        ],
-        axis=1,
-    ).astype(np.int64)

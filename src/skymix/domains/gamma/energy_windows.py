@@ -1,0 +1,88 @@
+"""The true energies that an event can have come from."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def find_windows(
+    place: Any,
+    bound: Any,
+    energy: Any,
+    weights: Any,
+    peaks: Any,
+    beyond: Any,
+    tolerance: float,
+    windows: Any,
+    core: Any,
+    missing: Any,
+) -> None:
+    """Ranges of true energies that hold all but a tolerance of dispersion times brightest source.
+
+    Parameters
+    ----------
+    place : (nevent, ntrue + 1) `true_edge_places`
+    bound : (ntrue, ny) `dispersion_bound`
+    energy : (nevent,) TeV
+    weights : (nmap, ntrue) largest spectrum over the rows, each over its expected counts
+    peaks : (nmap, ntrue) largest content over solid angle
+    beyond : (nmap, ntrue) bound on what is left out at each energy that is visited, sr-1
+    windows : (nmap, nevent, 2), output: half-open ranges
+    core : (nevent, 2), output: the same of a source that is equally bright at all energies
+    missing : (nmap, nevent), output: bound on what is left out, over the expected counts
+    """
+    ntrue, ny = bound.shape
+    largest, share = np.empty(ntrue), np.empty(ntrue)
+    for n in range(energy.size):
+        for e in range(ntrue):
+            low, high = place[n, e], place[n, e + 1]
+            inside = low > 0.0 and high < ny - 1
+            largest[e] = bound[e, min(int(low), ny - 1)] / energy[n] if inside else 0.0
+        core[n] = _window(largest, tolerance)
+        for c in range(weights.shape[0]):
+            for e in range(ntrue):
+                share[e] = largest[e] * weights[c, e] * peaks[c, e]
+            first, last = _window(share, tolerance)
+            total = 0.0
+            for e in range(ntrue):
+                total += share[e]
+            for e in range(first, last):
+                total += largest[e] * weights[c, e] * beyond[c, e] - share[e]
+            windows[c, n] = first, last
+            missing[c, n] = max(total, 0.0)
+
+
+@njit(cache=True)
+def _window(share: Any, tolerance: float) -> tuple[int, int]:
+    """Half-open range that holds all but a tolerance of a share, half of it at each end."""
+    whole = share.sum()
+    if whole <= 0.0:
+        return 0, 0
+    first, below = 0, share[0]
+    while below <= 0.5 * tolerance * whole and first < share.size - 1:
+        first += 1
+        below += share[first]
+    last, above = share.size, share[-1]
+    while above <= 0.5 * tolerance * whole and last > first + 1:
+        last -= 1
+        above += share[last - 1]
+    return first, last
+
+
+@njit(cache=True)
+def largest_beyond(psf: Any, index: Any) -> Any:
+    """Largest value of a PSF from a radial node on, (noffset, nenergy).
+
+    psf : (noffset, nrad, nenergy)
+    index : (noffset, nenergy) the node
+    """
+    noffset, nrad, nenergy = psf.shape
+    out = np.zeros((noffset, nenergy))
+    for k in range(noffset):
+        for r in range(nrad):
+            for e in range(nenergy):
+                if r >= index[k, e] and psf[k, r, e] > out[k, e]:
+                    out[k, e] = psf[k, r, e]
+    return out

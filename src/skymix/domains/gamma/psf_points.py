@@ -1,0 +1,117 @@
+"""Kernel of the PSF operator from points on the true sky to events at their own coordinates.
+
+One file, because numba's cache on disk does not follow a kernel's callees into other files.
+Angles are in rad.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+_FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+
+
+@njit(cache=True, inline="always")
+def _angle(h: float) -> float:
+    """Angle whose haversine is h; below 5 deg by the series of the arcsine, exact to rounding."""
+    root = math.sqrt(h)
+    if h > 2e-3:
+        return 2.0 * math.asin(min(root, 1.0))
+    series = 35.0 / 576.0 + h * (63.0 / 1408.0 + h * 231.0 / 6656.0)
+    return root * (2.0 + h * (1.0 / 3.0 + h * (3.0 / 20.0 + h * (5.0 / 56.0 + h * series))))
+
+
+@njit(cache=True, inline="always")
+def _interpolate(table: Any, position: float) -> float:
+    at = min(max(position, 0.0), table.size - 1.0)
+    i = min(int(at), table.size - 2)
+    return float(table[i] + (at - i) * (table[i + 1] - table[i]))
+
+
+@njit(cache=True)
+def _disperse(
+    sums: Any,
+    nodes: tuple[int, int],
+    edges: Any,
+    energy: float,
+    widths: Any,
+    cumulative: Any,
+    out: Any,
+) -> None:
+    """Add energy dispersion times sums over offset nodes to `out`, and clear the sums.
+
+    sums : (noffset, nenergy)
+    nodes : half-open range of offset nodes with a sum
+    edges : (ntrue + 1,) place of each true edge among the nodes of the cumulative
+    energy : of the event, TeV
+    widths : (ntrue,) of the true energies in ln E
+    cumulative : (noffset, ntrue, ny)
+    out : (ntrue,) TeV-1
+    """
+    ny = cumulative.shape[2]
+    for k in range(nodes[0], nodes[1]):
+        for e in range(widths.size):
+            if sums[k, e] != 0.0 and edges[e] > 0.0 and edges[e + 1] < ny - 1:
+                table = cumulative[k, e]
+                share = _interpolate(table, edges[e]) - _interpolate(table, edges[e + 1])
+                out[e] += max(share, 0.0) * sums[k, e] / (energy * widths[e])
+        sums[k, :] = 0.0
+
+
+@njit(cache=True, fastmath=_FASTMATH)
+def points_to_events(
+    energy: Any,
+    lon: Any,
+    lat: Any,
+    lon_point: Any,
+    lat_point: Any,
+    content: Any,
+    node: Any,
+    fraction: Any,
+    psf: Any,
+    rad_max: float,
+    edges: Any,
+    widths: Any,
+    cumulative: Any,
+    out: Any,
+) -> None:
+    """Add points times PSF at each event; points are few: all are visited at all energies.
+
+    Parameters
+    ----------
+    energy, lon, lat : (nevent,) TeV, rad
+    lon_point, lat_point : (npoint,)
+    content : (npoint, ntrue)
+    node, fraction : (npoint,) lower offset node, and distance to the next
+    psf : (noffset, nrad, ntrue) sr-1
+    edges, widths, cumulative : see `_disperse`; edges is (nevent, ntrue + 1)
+    out : (nevent, ntrue) TeV-1 sr-1
+    """
+    nr, ne = psf.shape[1], content.shape[1]
+    sums = np.zeros((psf.shape[0], ne))
+    u_scale = (nr - 1) / math.sqrt(rad_max)
+    for n in range(lon.size):
+        first, last = psf.shape[0], 0
+        for p in range(lon_point.size):
+            if abs(lat_point[p] - lat[n]) >= rad_max:
+                continue
+            a = math.sin(0.5 * (lat_point[p] - lat[n]))
+            b = math.sin(0.5 * (lon_point[p] - lon[n]))
+            distance = _angle(a * a + math.cos(lat_point[p]) * math.cos(lat[n]) * b * b)
+            u = math.sqrt(distance) * u_scale
+            r = int(u)
+            if r >= nr - 1:
+                continue
+            x, k, f = u - r, node[p], fraction[p]
+            first, last = min(first, k), max(last, k + 2)
+            w00, w01 = (1.0 - f) * (1.0 - x), (1.0 - f) * x
+            w10, w11 = f * (1.0 - x), f * x
+            t00, t01, t10, t11 = psf[k, r], psf[k, r + 1], psf[k + 1, r], psf[k + 1, r + 1]
+            out0, out1 = sums[k], sums[k + 1]
+            for e in range(ne):
+                v = (w00 * t00[e] + w01 * t01[e] + w10 * t10[e] + w11 * t11[e]) * content[p, e]
+                out0[e] += (1.0 - f) * v
+                out1[e] += f * v
+        _disperse(sums, (first, last), edges[n], energy[n], widths, cumulative, out[n])

@@ -1,0 +1,266 @@
+"""The PSF at events' own coordinates against plain sums and against fine quadratures."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.synthetic import OFFSETS, gaussian_psf, small_exposure
+
+from skymix.axes import Grid, SkyGrid, separation
+from skymix.domains.gamma.dispersion import true_edge_places
+from skymix.domains.gamma.psf_events import (
+    LANES,
+    EventMaps,
+    EventResponse,
+    EventSky,
+    SmoothPSF,
+    event_rules,
+    maps_to_events,
+)
+
+SQUARES = 3
+
+
+def king(rad, sigma, gamma=2.0):
+    return (1 + rad**2 / (2 * gamma * sigma**2)) ** -gamma / np.radians(sigma) ** 2
+
+
+def exposure_of(profile=None, width=1.0, aspect=1.0, scale=1.0):
+    """A small exposure with 0.1 deg pixels; widths of the PSF about 0.05 to 0.12 deg x scale."""
+    exposure = small_exposure(width=width, margin=0.4)
+    edges = exposure.true.sky.lon_edges
+    sky = SkyGrid(aspect * edges, edges)
+    response = exposure.response
+    sigma = scale * 0.08 * exposure.true.energy.centres**-0.3 * (1 + 0.2 * OFFSETS[:, None])
+    profile = profile or gaussian_psf
+    psf = profile(response.rad[:, None], sigma[:, None, :])
+    response = replace(response, psf=np.ascontiguousarray(psf))
+    return replace(exposure, response=response, true=Grid(exposure.true.energy, sky))
+
+
+def response_of(exposure, reach):
+    """What the kernel needs of a response whose pixels are visited out to a reach (deg)."""
+    starts = np.arange(0, exposure.true.energy.size, LANES)
+    scales = np.radians(exposure.psf.scales)
+    narrowest = np.minimum.reduceat(np.minimum(scales[1:], scales[:-1]), starts, axis=1)
+    reach = np.radians(np.broadcast_to(reach, narrowest.shape).copy())
+    return EventResponse(
+        SmoothPSF.of(exposure.psf, exposure.true.sky, reach),
+        np.radians(exposure.response.offset),
+        narrowest,
+        reach,
+        exposure.response.edisp,
+        np.diff(np.log(exposure.true.energy.edges)),
+    )
+
+
+def call(exposure, response, maps, windows, lon, lat, energy):
+    """The kernel at some events."""
+    return maps_to_events(
+        response,
+        EventSky(exposure.true.sky, *exposure.map_nodes),
+        EventMaps.of(maps),
+        energy,
+        np.radians(lon),
+        np.radians(lat),
+        np.radians(exposure.offset(lon, lat)),
+        windows,
+        np.tile([0, exposure.true.energy.size], (lon.size, 1)),
+        true_edge_places(exposure.response, energy),
+    )
+
+
+def some_events(n=8):
+    rng = np.random.default_rng(3)
+    lon, lat = rng.uniform(-0.6, 0.6, (2, n))
+    return lon, lat, np.exp(rng.uniform(0, 2, n))
+
+
+def some_maps(exposure, n):
+    """Smooth and rough maps, one of them dark in places."""
+    rng = np.random.default_rng(4)
+    shape = (*exposure.true.sky.shape, exposure.true.energy.size)
+    maps = [rng.uniform(0, 1, shape) ** 3 for _ in range(n)]
+    maps[-1][:, :5] = 0
+    return maps
+
+
+def share_of_energy(exposure, energy):
+    """Density of each event's energy, (nevent, noffset, ntrue) TeV-1."""
+    widths = np.diff(np.log(exposure.true.energy.edges))
+    place = true_edge_places(exposure.response, energy)
+    nodes = np.arange(exposure.response.edisp.shape[2])
+    return np.array(
+        [
+            [
+                [
+                    np.interp(at[e], nodes, row[e]) - np.interp(at[e + 1], nodes, row[e])
+                    for e in range(len(row))
+                ]
+                for row in exposure.response.edisp
+            ]
+            for at in place
+        ]
+    ).clip(0) / (energy[:, None, None] * widths)
+
+
+def look_up(table, distance, rad_max):
+    """Table (noffset, nrad, nenergy) at distances in deg, linear in their root; zero beyond."""
+    nrad = table.shape[1]
+    place = np.sqrt(distance / rad_max) * (nrad - 1)
+    row = np.minimum(place.astype(int), nrad - 2)
+    x = np.where(place < nrad - 1, place - row, 0.0)[:, None]
+    value = (1 - x) * table[:, row] + x * table[:, row + 1]
+    return value * (place < nrad - 1)[:, None]
+
+
+def mean_psf(exposure, response, cell, lon, lat, level):
+    """Mean of the PSF over a true pixel at one level of the rule, (noffset, nenergy)."""
+    sky, ntrue = exposure.true.sky, exposure.true.energy.size
+    (nodes, weights, sizes), _ = event_rules()
+    n = sizes[level]
+    sides = np.array([np.diff(sky.lon_edges)[0], np.diff(sky.lat_edges)[0]])
+    if level < SQUARES:
+        part = (
+            np.degrees(response.psf.side)
+            / n
+            * np.array([1 / np.cos(np.radians(sky.lat[cell[0]])), 1])
+        )
+        sides = np.sqrt(np.maximum(sides**2 - part**2, 0) / max(n**2 - 1, 1))
+    dy, dx = np.meshgrid(*(side * nodes[level, :n] for side in sides[::-1]), indexing="ij")
+    weight = np.outer(weights[level, :n], weights[level, :n]).ravel()
+    distance = separation(
+        (sky.lon[cell[1]] + dx).ravel(), (sky.lat[cell[0]] + dy).ravel(), lon, lat
+    )
+    table = response.psf.tables[min(level, SQUARES)].transpose(1, 2, 0, 3)
+    table = table.reshape(*table.shape[:2], -1)[..., :ntrue]
+    return np.einsum("p,kpe->ke", weight, look_up(table, distance, exposure.psf.rad_max))
+
+
+def plain_sums(exposure, response, maps, windows, lon, lat, energy):
+    """What `maps_to_events` documents, pixel by pixel."""
+    sky, least, ntrue = exposure.true.sky, response.psf.least, exposure.true.energy.size
+    width = np.hypot(np.diff(sky.lon_edges)[0], np.diff(sky.lat_edges)[0]) / np.sqrt(2)
+    _, limits = event_rules()
+    block = np.arange(ntrue) // LANES
+    nodes, fractions = exposure.map_nodes
+    shares = share_of_energy(exposure, energy)
+    out = np.zeros((len(maps), lon.size, ntrue))
+    for n in range(lon.size):
+        visited = np.unique(np.concatenate([block[slice(*w)] for w in windows[:, n]]))
+        for cell in np.ndindex(*sky.shape) if visited.size else ():
+            k, f = nodes[cell], fractions[cell]
+            distance = separation(sky.lon[cell[1]], sky.lat[cell[0]], lon[n], lat[n])
+            seen = np.radians(distance) <= response.reach[k]
+            place = np.sqrt(distance / exposure.psf.rad_max) * (exposure.psf.values.shape[1] - 1)
+            bin_ = min(int(place), exposure.psf.values.shape[1] - 1) // 8
+            level = least[k, visited, bin_].max()
+            if level == SQUARES:
+                scale = np.degrees(response.scale[k].min())
+                ratio = width / max(scale, 0.4 * (distance - width))
+                level += int(np.argmax(ratio <= limits[SQUARES:]))
+            mean = mean_psf(exposure, response, cell, lon[n], lat[n], level)
+            at = ((1 - f) * mean[k] + f * mean[k + 1]) * seen[block]
+            shared = (1 - f) * shares[n, k] + f * shares[n, k + 1]
+            for c, one in enumerate(maps):
+                out[c, n] += one[cell] * at * shared
+        for c in range(len(maps)):
+            first, last = windows[c, n]
+            out[c, n, :first] = out[c, n, last:] = 0
+    return out
+
+
+@pytest.mark.parametrize(("scale", "nmap"), [(1.0, 2), (0.2, 9)])
+def test_sums_are_those_of_the_plain_loop(scale, nmap) -> None:
+    exposure = exposure_of(scale=scale)
+    lon, lat, energy = some_events(4)
+    maps, ntrue = some_maps(exposure, nmap), exposure.true.energy.size
+    windows = np.tile([0, ntrue], (nmap, lon.size, 1))
+    windows[0, 1] = 3, ntrue - 2
+    windows[:, 2] = 0
+    # Pixels all within reach, and cut off at a distance that depends on energy and offset.
+    for reach in (5.0, [[0.25, 0.2, 0.13], [0.22, 0.3, 0.1]]):
+        response = response_of(exposure, reach)
+        found = call(exposure, response, maps, windows, lon, lat, energy)
+        expected = plain_sums(exposure, response, maps, windows, lon, lat, energy)
+        assert expected.any()
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14 * expected.max())
+
+
+def fine_sums(exposure, maps, lon, lat, energy, sub):
+    """Sums with every pixel cut into sub x sub."""
+    fine = exposure.true.sky.split(sub)
+    fine_lon, fine_lat = (a.ravel() for a in fine.mesh())
+    nlat, nlon = exposure.true.sky.shape
+    node, fraction = exposure.map_nodes
+    shares = share_of_energy(exposure, energy)
+    out = np.zeros((len(maps), lon.size, exposure.true.energy.size))
+    for n in range(lon.size):
+        distance = separation(fine_lon, fine_lat, lon[n], lat[n])
+        psf = look_up(exposure.psf.values, distance, exposure.psf.rad_max)
+        psf = psf.reshape(len(psf), nlat, sub, nlon, sub, -1).mean(axis=(2, 4))
+        weight = np.stack([(node == k) * (1 - fraction) + (node + 1 == k) * fraction
+                           for k in range(len(psf))])  # fmt: skip
+        at = np.einsum("kij,kije->ije", weight, psf)
+        shared = np.einsum("kij,ke->ije", weight, shares[n])
+        for c, one in enumerate(maps):
+            out[c, n] = (one * at * shared).sum(axis=(0, 1))
+    return out
+
+
+@pytest.mark.parametrize("profile", [gaussian_psf, king])
+@pytest.mark.parametrize(("scale", "error"), [(0.7, 1.5e-3), (1.5, 3e-4)])
+@pytest.mark.parametrize("aspect", [1.0, 1.1])
+def test_means_over_pixels_are_those_of_fine_quadratures(profile, scale, error, aspect) -> None:
+    exposure = exposure_of(profile, scale=scale, aspect=aspect)
+    lon, lat, energy = some_events(4)
+    maps = some_maps(exposure, 2)
+    windows = np.tile([0, exposure.true.energy.size], (len(maps), lon.size, 1))
+    response = response_of(exposure, 5.0)
+    assert set(np.unique(response.psf.least)) >= {0, 1, 2}
+    found = call(exposure, response, maps, windows, lon, lat, energy)
+    expected = fine_sums(exposure, maps, lon, lat, energy, 20)
+    found, expected = found.sum(axis=2), expected.sum(axis=2)
+    # The finest points here are 0.005 deg apart, which shows where the PSF is narrow.
+    np.testing.assert_allclose(found, expected, rtol=error, atol=error * expected.max())
+
+
+def test_mean_over_a_pixel_may_be_that_of_few_points() -> None:
+    """Where the kernel takes few points, they agree with the finest rule on the PSF itself."""
+    exposure = exposure_of()
+    lon, lat, energy = some_events()
+    maps = some_maps(exposure, 2)
+    windows = np.tile([0, exposure.true.energy.size], (len(maps), lon.size, 1))
+    response = response_of(exposure, 5.0)
+    raw = replace(response.psf, least=np.full_like(response.psf.least, SQUARES))
+    few, many = (
+        call(exposure, r, maps, windows, lon, lat, energy)
+        for r in (response, replace(response, psf=raw))
+    )
+    assert not np.array_equal(few, many)
+    np.testing.assert_allclose(few.sum(axis=2), many.sum(axis=2), rtol=3e-4)
+
+
+def test_tables_hold_the_psf_and_its_means_over_turned_squares() -> None:
+    exposure = exposure_of()
+    psf = SmoothPSF.of(exposure.psf, exposure.true.sky, np.array([[1.0] * 3]))
+    ntrue = exposure.true.energy.size
+    tables = psf.tables.transpose(0, 2, 3, 1, 4)
+    tables = tables.reshape(*tables.shape[:3], -1)
+    np.testing.assert_array_equal(tables[SQUARES][..., :ntrue], exposure.psf.values)
+    assert not tables[..., ntrue:].any()
+    x = (np.arange(40) + 0.5) / 40 - 0.5
+    turn = np.exp(1j * np.radians(22.5))
+    for t in range(SQUARES):
+        side = np.degrees(psf.side) / (t + 1)
+        for r in (0, 150, 300, 450):
+            at = exposure.response.rad[r] + side * turn * (x[:, None] + 1j * x)
+            mean = look_up(exposure.psf.values, np.abs(at).ravel(), exposure.psf.rad_max)
+            mean = mean.mean(axis=1)
+            # Three points a side: where they do not do, the table is not used.
+            peak = exposure.psf.values.max(axis=1)
+            assert np.abs(tables[t, :, r, :ntrue] - mean).max() < 0.02 * peak.max()
+            wide = exposure.psf.scales > 1.4 * side
+            np.testing.assert_allclose(
+                (tables[t, :, r, :ntrue] / peak)[wide], (mean / peak)[wide], atol=5e-5
+            )
