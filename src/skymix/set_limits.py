@@ -21,6 +21,7 @@ from skymix.store import (
     Response,
     file_sha256,
     read_product,
+    read_provenance,
     write_product,
 )
 from skymix.store.gather import Model, Observed, ObservedData, gather_tables
@@ -164,8 +165,10 @@ def set_limits(
         mass=search.masses,
         realisation=np.array(list(numbers), dtype=np.int64),
         limit=data.limit[None],
-        log_bayes=data.log_bayes[None],
-        log_bayes_error=data.log_bayes_error[None],
+        log_evidence=data.log_evidence[None],
+        log_evidence_error=data.log_evidence_error[None],
+        null_log_evidence=np.array([data.null.log_evidence]),
+        null_log_evidence_error=np.array([data.null.log_evidence_error]),
         expected=np.array([[s.limit for s in simulated]]),
         expected_log_bayes=np.array([[s.log_bayes for s in simulated]]),
     )
@@ -309,7 +312,7 @@ def gather_limits(study: Study, fit: str, parts: Sequence[Path], output: Path) -
     -------
     a summary as text
     """
-    from skymix.diagnostics.limits import expected_band, joined
+    from skymix.diagnostics.limits import joined
     from skymix.report.limits import write_limits
 
     settings = stage_settings(study, "limits")
@@ -318,7 +321,9 @@ def gather_limits(study: Study, fit: str, parts: Sequence[Path], output: Path) -
     limits = joined([read_product(path, Limits) for path in parts])
     if limits.fit != fit:
         raise DataError(f"{parts[0]}: is of the fit '{limits.fit}', not of '{fit}'")
-    summary = write_limits(limits, expected_band(limits), output.parent)
-    inputs = {str(Path(*path.parts[-3:])): file_sha256(path) for path in parts}
+    summary = write_limits(limits, output.parent)
+    # With the events, which the report compares with those that it shows.
+    inputs = {k: v for path in parts for k, v in read_provenance(path)["inputs"].items()}
+    inputs |= {str(Path(*path.parts[-3:])): file_sha256(path) for path in parts}
     write_product(output, limits, Provenance(settings, inputs))
     return summary

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from skymix import pipeline
-from skymix.diagnostics.limits import expected_band
 from skymix.set_limits import Search, count_cells, gather_limits, set_limits
 from skymix.store import read_product
 from skymix.store.limits import Limits
@@ -149,10 +148,10 @@ def test_observed_limit_lies_in_the_expected_band(parts, folder):
     limits = read_product(folder / "limits.h5", Limits)
     assert limits.channels == ("W", "b")
     assert limits.expected.shape == (2, 20, 3)
-    low, _, _, _, high = expected_band(limits)
+    low, _, _, _, high = limits.band()
     assert np.all(limits.limit > 0.8 * low)
     assert np.all(limits.limit < 1.2 * high)
-    assert np.all(limits.log_bayes < 0)
+    assert np.all(limits.log_bayes()[0] < 0)
     assert "20 simulations" in text
     assert (folder / "joint.png").stat().st_size > 10_000
     assert (folder / "joint.ecsv").read_text().count("\n") > 6
@@ -199,3 +198,47 @@ def test_one_simulation_does_not_depend_on_the_others(counting, parts, folder):
     np.testing.assert_array_equal(
         read_product(path, Limits).expected[0, 0], read_product(paths[1], Limits).expected[0, 3]
     )
+
+
+def test_evidences_are_the_integrals_over_the_prior(counting, parts):
+    """Sums over grids of both amplitudes and the J-factor, with Poisson cells of their own."""
+    _, paths = parts
+    limits = read_product(paths[0], Limits)
+    mixture = counting.observed()
+    assert mixture.names == (
+        "amplitude.dark_matter",
+        "amplitude.background",
+        "j_factor",
+        "dark_matter.mass",
+    )
+    # The observations point alike, so they are counted together, in one set of cells.
+    tables, size = counting.tables, counting.sizes["a"]
+    observed = tables.multiplicity[tables.event_datum[tables.event_observation == 0]]
+    held, mass = observed > 0, limits.mass[1]
+    shared = tables.events @ np.log([5 / 7, 2 / 7])  # of each event's rate, by the livetimes
+    signal_only, background_only = (
+        np.sum(counting.expected(np.array([*theta, 1.0, mass])), axis=0)
+        for theta in ((1.0, 0.0), (0.0, 1.0))
+    )
+
+    def log_likelihood(signal, level):
+        cells = signal * signal_only + level * background_only
+        return observed[held] @ np.log(cells[held] / size[held]) + shared - cells.sum()
+
+    # They enter as a product, signal = amplitude * 10**(0.1 z), and the amplitude is uniform.
+    level = np.linspace(0.8, 1.2, 201)
+    signal = np.linspace(0.0, 4 * float(limits.limit[0, 1]), 201)
+    value = np.array([[log_likelihood(s, b) for b in level] for s in signal])
+    top = value.max()
+    of_signal = np.trapezoid(np.exp(value - top), level, axis=1) / 1.5
+    z = np.linspace(-5, 5, 201)
+    normal = np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+    spread = np.trapezoid(normal * 10 ** (-0.1 * z), z)
+    free = top + np.log(np.trapezoid(of_signal, signal) * spread / limits.largest)
+    none = top + np.log(of_signal[0])
+    for found, error, expected in (
+        (limits.null_log_evidence[0], limits.null_log_evidence_error[0], none),
+        (limits.log_evidence[0, 1], limits.log_evidence_error[0, 1], free),
+    ):
+        assert found == pytest.approx(expected, abs=0.02 + 4 * error)
+        assert error < 0.1

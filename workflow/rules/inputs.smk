@@ -67,3 +67,11 @@ def limits_of_fits(wildcards):
             "limits: are not set in this study; add a section 'limits' to it"
         )
     return expand("results/{study}/limits/{fit}.h5", study=STUDY.name, fit=FITS)
+
+
+def limits_shown():
+    """Limits on the page: those that are there, and all if they are made in the same run."""
+    if STUDY.limits is None:
+        return []
+    asked = "limits" in workflow.dag_settings.targets
+    return [p for p in limits_of_fits(None) if asked or Path(p).exists()]

@@ -5,6 +5,7 @@ rule make_report:
             fit=FITS,
             product=["posterior.nc", "diagnostics.h5" if GAMMA else "membership.ecsv"],
         ),
+        limits=lambda wildcards: limits_shown() if GAMMA else [],
     output:
         "results/{study}/report/index.html",
     log:

@@ -1,23 +1,17 @@
-"""Limits of several channels and simulations joined, and the band in which limits are expected."""
+"""Limits of several channels and simulations joined."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
-from skymix.axes import FloatArray
 from skymix.errors import DataError
 from skymix.store.limits import Limits
 
-BAND = (0.025, 0.16, 0.5, 0.84, 0.975)
-"""Quantiles that enclose 95 and 68 % of the simulations, and their median."""
-
 _ALIKE = ("fit", "component", "quantity", "amplitude", "unit", "level", "largest")
-
-
-def expected_band(limits: Limits) -> FloatArray:
-    """Quantiles `BAND` of the factors of simulations without the component, (5, channel, mass)."""
-    return np.asarray(np.quantile(limits.expected, BAND, axis=1))
+_OF_CHANNELS = [
+    field.name for field in fields(Limits) if field.metadata.get("dims", ("",))[0] == "channel"
+]
 
 
 def joined(parts: Sequence[Limits]) -> Limits:
@@ -45,11 +39,7 @@ def joined(parts: Sequence[Limits]) -> Limits:
     return replace(
         whole[0],
         channels=tuple(channels),
-        limit=np.concatenate([w.limit for w in whole]),
-        log_bayes=np.concatenate([w.log_bayes for w in whole]),
-        log_bayes_error=np.concatenate([w.log_bayes_error for w in whole]),
-        expected=np.concatenate([w.expected for w in whole]),
-        expected_log_bayes=np.concatenate([w.expected_log_bayes for w in whole]),
+        **{name: np.concatenate([getattr(w, name) for w in whole]) for name in _OF_CHANNELS},
     )
 
 

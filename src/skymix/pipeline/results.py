@@ -21,6 +21,7 @@ from skymix.store import (
     read_provenance,
     write_product,
 )
+from skymix.store.limits import Limits
 from skymix.store.lineage import require_inputs, require_settings
 from skymix.study import Study
 from skymix.study.observation import Grids, OnOffEvents
@@ -111,6 +112,12 @@ def _fit(study: Study, fit: str, names: Sequence[str]) -> "Fit":
     ]
     posterior = posterior_of(study, folder)
     require_inputs(folder / "diagnostics.h5", folder / "posterior.nc", *events.values())
+    limits = root / "limits" / f"{fit}.h5"
+    limited = study.limits is not None and limits.exists()
+    if limited:
+        require_settings(limits, stage_settings(study, "limits"))
+        require_inputs(limits, *events.values())
+        paths.append(limits)
     products = {str(path.relative_to(root)): read_provenance(path) for path in paths}
     products[f"fits/{fit}/posterior.nc"] = _decoded(posterior.attrs)
     return Fit(
@@ -120,6 +127,7 @@ def _fit(study: Study, fit: str, names: Sequence[str]) -> "Fit":
         read_product(folder / "likelihood.h5", LikelihoodTables),
         tuple(read_product(path, Events) for path in events.values()),
         products,
+        read_product(limits, Limits) if limited else None,
     )
 
 

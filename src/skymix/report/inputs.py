@@ -8,6 +8,7 @@ import xarray as xr
 
 from skymix.errors import DataError
 from skymix.store import Diagnostics, Events, LikelihoodTables
+from skymix.store.limits import Limits
 from skymix.study import Study
 
 
@@ -23,6 +24,7 @@ class Fit:
     events : event lists of the observations that the fit combines
     products : root attributes (as `skymix.store.read_provenance` gives them) of every product
         that the fit rests on, by the product's path in the folder of results
+    limits : upper limits on dark matter, if there are any
 
     Raises
     ------
@@ -36,6 +38,7 @@ class Fit:
     likelihood: LikelihoodTables
     events: tuple[Events, ...]
     products: Mapping[str, Mapping[str, Any]]
+    limits: Limits | None = None
 
     def __post_init__(self) -> None:
         expected = self.diagnostics.observations

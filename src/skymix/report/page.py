@@ -12,6 +12,7 @@ from skymix.report import overview, sections, tables
 from skymix.report.figures.comparison import comparison_figure
 from skymix.report.inputs import Fit, ReportInput
 from skymix.report.labels import readable, unit_text
+from skymix.report.limits import limits_section
 from skymix.report.pictures import fit_pictures
 from skymix.report.quantities import (
     Quantity,
@@ -108,6 +109,7 @@ def _fit_section(
         "counts": sections.observation_rows(fit),
         "leaves": sections.leaf_rows(fit, weights, true_leaf),
         "members": sections.likely_members(fit, true_leaf),
+        "limits": limits_section(fit.limits, output) if fit.limits else None,
         "exactness": exactness,
         "warnings": sections.warnings_of(run, exactness),
         "tables": folder,

@@ -48,13 +48,18 @@ class UpperLimits:
     ----------
     null : fit with the amplitude at zero
     limit : upper limit of the amplitude
-    log_bayes, log_bayes_error : logarithm of the evidence over that of the amplitude at zero
+    log_evidence, log_evidence_error : with the amplitude free
     """
 
     null: Null
     limit: FloatArray
-    log_bayes: FloatArray
-    log_bayes_error: FloatArray
+    log_evidence: FloatArray
+    log_evidence_error: FloatArray
+
+    @property
+    def log_bayes(self) -> FloatArray:
+        """Logarithm of the evidence over that of the amplitude at zero."""
+        return self.log_evidence - self.null.log_evidence
 
 
 def fit_null(problem: Problem, fixed: Mapping[str, float], draws: int, seed: int) -> Null:
@@ -103,9 +108,7 @@ def upper_limits(
         fixed = {parameter: float(value)}
         found.append(_upper_limit(problem, column, largest, upper, fixed, level, draws, seed))
     limit, log_evidence, error = np.array(found).T
-    return UpperLimits(
-        null, limit, log_evidence - null.log_evidence, np.hypot(error, null.log_evidence_error)
-    )
+    return UpperLimits(null, limit, log_evidence, error)
 
 
 def _upper_limit(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from skymix.diagnostics.limits import expected_band, joined
+from skymix.diagnostics.limits import joined
 from skymix.errors import DataError
 from skymix.store.limits import Limits
 
@@ -25,8 +25,10 @@ def limits(channel="b", numbers=range(4), fit="joint"):
         mass=np.array([1.0, 2.0]),
         realisation=numbers,
         limit=np.array([[1.0, 2.0]]),
-        log_bayes=np.zeros((1, 2)),
-        log_bayes_error=np.full((1, 2), 0.1),
+        log_evidence=np.array([[5.0, 6.0]]),
+        log_evidence_error=np.full((1, 2), 0.3),
+        null_log_evidence=np.array([4.0]),
+        null_log_evidence_error=np.array([0.4]),
         expected=expected,
         expected_log_bayes=-expected,
     )
@@ -38,18 +40,8 @@ def test_parts_are_joined_in_the_order_of_their_numbers():
     assert whole.channels == ("W", "b")
     np.testing.assert_array_equal(whole.realisation, np.arange(4))
     np.testing.assert_array_equal(whole.expected[0], whole.expected[1])
+    assert whole.null_log_evidence.shape == (2,)
     np.testing.assert_array_equal(whole.expected[0, :, 0], np.arange(4) + 1.0)
-
-
-def test_band_are_quantiles_of_the_simulations():
-    band = expected_band(limits(numbers=range(201)))
-    np.testing.assert_allclose(band[:, 0, 0], [6.0, 33.0, 101.0, 169.0, 196.0])
-
-
-def test_a_lifetime_is_inverse_to_the_factor():
-    decay = replace(limits(), quantity="lifetime", amplitude=1e26, unit="s")
-    np.testing.assert_allclose(decay.physical(np.array([0.5, 2.0])), [2e26, 5e25])
-    np.testing.assert_allclose(limits().physical(np.array([2.0])), 4.4e-26)
 
 
 @pytest.mark.parametrize(

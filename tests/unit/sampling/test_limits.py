@@ -62,7 +62,7 @@ def test_counting_experiment(count, level):
 def test_bayes_factor(count):
     found = limits(counting(count))
     for factor, log_bayes, error in zip(
-        PER_FACTOR, found.log_bayes, found.log_bayes_error, strict=True
+        PER_FACTOR, found.log_bayes, found.log_evidence_error, strict=True
     ):
         # d(signal) / factor / largest, over the likelihood without a signal.
         with_signal = stats.gamma(count + 1).sf(BACKGROUND) / factor / 1e4

@@ -6,40 +6,41 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from skymix.axes import FloatArray
-from skymix.report.labels import readable
+from skymix.report.labels import figure_text, readable
 from skymix.report.style import COLUMN, DATA, MODEL, POSTERIOR
 from skymix.store.limits import Limits
 
 THERMAL = 2.2e-26
 """Cross-section of a thermal relic above 10 GeV, cm3 s-1 (Steigman, Dasgupta and Beacom 2012)."""
 
+_SYMBOLS = {"cross_section": r"$\langle\sigma v\rangle$"}
 
-def limits_figure(limits: Limits, band: FloatArray) -> Figure:
-    """Observed limits, the median expected ones, and the bands of 68 and 95 %.
 
-    Parameters
-    ----------
-    limits : of all channels
-    band : (5, channel, mass) quantiles of the expected factors
-    """
-    columns = min(3, len(limits.channels))
-    rows = -(-len(limits.channels) // columns)
+def limits_figure(limits: Limits) -> Figure:
+    """Observed limits, the median expected ones, and the bands of 68 and 95 %."""
+    band = limits.band()
+    number = len(limits.channels)
+    columns = {1: 1, 2: 2, 4: 2}.get(number, 3)
+    rows = -(-number // columns)
     figure = Figure(
         figsize=(COLUMN * max(1.0, 0.7 * columns), 0.5 + 2.1 * rows), layout="constrained"
     )
     panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
     for k, (axes, channel) in enumerate(zip(panels, limits.channels, strict=False)):
         _panel(axes, limits, limits.physical(band[:, k]), limits.physical(limits.limit[k]))
-        if len(limits.channels) > 1:
-            axes.set_title(channel)
+        if number > 1:
+            axes.text(0.05, 0.06, figure_text(channel), transform=axes.transAxes, weight="bold")
+        axes.tick_params(labelbottom=k + columns >= number)
     panels[0].legend(loc="best")
-    for axes in panels[len(limits.channels) :]:
+    for axes in panels[number:]:
         axes.set_visible(False)
     figure.supxlabel("Mass (TeV)", fontsize="medium")
-    side = "Lower" if limits.quantity == "lifetime" else "Upper"
-    quantity = f"{side} limit on the {readable(limits.quantity)}"
-    for axes in panels[::columns]:
-        axes.set_ylabel(f"{quantity}\n({_unit(limits.unit)}, {100 * limits.level:g} % credibility)")
+    side = "lower" if limits.quantity == "lifetime" else "upper"
+    quantity = _SYMBOLS.get(limits.quantity, f"the {readable(limits.quantity)}")
+    figure.supylabel(
+        f"{100 * limits.level:g} % {side} limit on {quantity} ({_unit(limits.unit)})",
+        fontsize="medium",
+    )
     return figure
 
 
@@ -47,7 +48,9 @@ def _panel(axes: Axes, limits: Limits, band: FloatArray, observed: FloatArray) -
     mass = limits.mass
     axes.fill_between(mass, band[0], band[4], color="0.88", linewidth=0, label="95 % expected")
     axes.fill_between(mass, band[1], band[3], color="0.74", linewidth=0, label="68 % expected")
-    axes.plot(mass, band[2], color=MODEL, linewidth=0.8, linestyle=(0, (4, 2)), label="median")
+    axes.plot(
+        mass, band[2], color=MODEL, linewidth=0.8, linestyle=(0, (4, 2)), label="median expected"
+    )
     axes.plot(mass, observed, color=DATA, label="observed")
     if limits.quantity == "cross_section":
         axes.axhline(THERMAL, color=POSTERIOR, linewidth=0.8, linestyle=":", label="thermal")
