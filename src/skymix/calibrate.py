@@ -35,11 +35,16 @@ def calibrate(
     Raises
     ------
     StudyError
-        If an observation of the fit is recorded.
+        If an observation of the fit is recorded, or has an energy scale.
     """
     from skymix.diagnostics.calibration import posterior_rank
     from skymix.store.tables import counts_in, mixture_of
 
+    if any(study.energy_scale(name) for name in study.fitted()[fit]):
+        raise StudyError(
+            "energy_scales: a calibration draws every parameter, but energies are simulated as the"
+            " response has them; leave energy_scales out to calibrate the rest of the study"
+        )
     tables = read_product(likelihood, LikelihoodTables)
     require_settings(likelihood, stage_settings(study, "likelihood"))
     mixture = mixture_of(tables)

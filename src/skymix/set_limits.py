@@ -29,7 +29,13 @@ from skymix.store.limits import Limits
 from skymix.store.lineage import require_settings
 from skymix.store.tables import counts_in, leaf_tables, mixture_of
 from skymix.study import Study
-from skymix.study.limits import largest_factor, limited_amplitude, mass_name, searched
+from skymix.study.limits import (
+    largest_factor,
+    limited_amplitude,
+    limited_components,
+    mass_name,
+    searched,
+)
 from skymix.study.load import data_folder
 from skymix.study.rates import rate_settings
 from skymix.study.stages import response_key, stage_settings, stream_seed
@@ -199,7 +205,7 @@ class Search:
     def of(cls, study: Study, mixture: RateMixture) -> "Search":
         """Search that a study wants."""
         assert study.limits is not None
-        mass = mass_name(study.components[study.limits.component], study.limits)
+        mass = mass_name(next(iter(limited_components(study).values())), study.limits)
         axes = (axis for leaf in mixture.leaves for axis in leaf.axes)
         return cls(
             f"amplitude.{study.limits.component}",

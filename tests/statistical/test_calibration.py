@@ -15,6 +15,7 @@ from skymix.calibrate import calibrate, gather_calibration
 from skymix.diagnostics.calibration import calibration_p_value
 from skymix.domains.gamma import observe
 from skymix.domains.gamma.background import expected_background
+from skymix.errors import StudyError
 from skymix.store import read_product
 from skymix.store.calibration import Calibration
 from skymix.study import study_from_mapping
@@ -133,6 +134,18 @@ def test_background_smeared_twice_is_found_out(kind, tmp_path, monkeypatch):
 
     monkeypatch.setattr(observe, "marginalise_background", smeared)
     assert calibration_p_value(calibrated(study_of(kind), tmp_path, 60)) < 1e-3
+
+
+def test_an_energy_scale_is_refused(tmp_path):
+    settings = study_of("extended").model_dump(mode="json")
+    factor = {"min": 0.9, "max": 1.1, "nodes": 3}
+    settings["energy_scales"] = {
+        "array": {"observations": list(settings["observations"])[:1], "factor": factor}
+    }
+    study = study_from_mapping(settings)
+    fit = next(iter(study.fitted()))
+    with pytest.raises(StudyError, match="leave energy_scales out to calibrate"):
+        calibrate(study, fit, tmp_path / "likelihood.h5", tmp_path, [0], tmp_path / "part.h5")
 
 
 def test_parts_make_the_whole_and_a_figure(tmp_path):

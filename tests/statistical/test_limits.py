@@ -191,6 +191,31 @@ def test_cells_expect_what_the_components_do(counting):
     np.testing.assert_allclose(first / second, 2.5, rtol=1e-6)
 
 
+def test_energy_scale_is_marginalised(counting, folder):
+    factor = {"min": 0.7, "max": 1.3, "nodes": 5, "prior": {"kind": "normal", "mean": 1, "sd": 0.1}}
+    settings = copy.deepcopy(STUDY)
+    settings["energy_scales"] = {"array": {"observations": ["a", "b"], "factor": factor}}
+    study = study_from_mapping(settings)
+    scaled = count_cells(
+        searched(study, "W"), "joint", folder / "events", folder / "response", folder
+    )
+    mixture = scaled.observed()
+    place = mixture.names.index("energy_scale.array")
+    theta = np.ones(len(mixture.names))
+    theta[mixture.names.index("dark_matter.mass")] = 2.0
+    as_it_is = [cells.sum() for cells in counting.expected(np.delete(theta, place))]
+    np.testing.assert_allclose([c.sum() for c in scaled.expected(theta)], as_it_is, rtol=1e-6)
+    for scale in (0.8, 1.2):
+        theta[place] = scale
+        total = sum(cells.sum() for cells in scaled.expected(theta))
+        assert total == pytest.approx(mixture.counts(theta[None]).sum(), rel=1e-6)
+        assert abs(total / sum(as_it_is) - 1) > 1e-4
+    search = replace(Search.of(study, mixture), masses=np.array([2.0]))
+    free = search.limits(mixture, 4000, 1).limit[0]
+    known = search.limits(counting.observed(), 4000, 1).limit[0]
+    assert 0.97 < free / known < 1.5
+
+
 def test_one_simulation_does_not_depend_on_the_others(counting, parts, folder):
     study, paths = parts
     path = folder / "alone.h5"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -36,11 +37,10 @@ def joined(parts: Sequence[Limits]) -> Limits:
     whole = [_of_channel([p for p in parts if p.channels == (name,)]) for name in channels]
     if any(not np.array_equal(w.realisation, whole[0].realisation) for w in whole):
         raise DataError("limits: the channels have not the same simulations; give all parts")
-    return replace(
-        whole[0],
-        channels=tuple(channels),
-        **{name: np.concatenate([getattr(w, name) for w in whole]) for name in _OF_CHANNELS},
-    )
+    rows: dict[str, Any] = {
+        name: np.concatenate([getattr(w, name) for w in whole]) for name in _OF_CHANNELS
+    }
+    return replace(whole[0], channels=tuple(channels), **rows)
 
 
 def _of_channel(parts: Sequence[Limits]) -> Limits:

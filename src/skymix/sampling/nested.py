@@ -163,17 +163,17 @@ def evidence_of(
     log_likelihood: FloatArray, log_prior_volume: FloatArray, log_first_volume: float
 ) -> dict[str, Any]:
     """Weights, evidence, its error and information of dead points, as fields of a run."""
-    log_weight, logz, _, information = compute_integrals(
-        logl=log_likelihood, logvol=log_prior_volume
-    )
+    log_weight, logz, *_ = compute_integrals(logl=log_likelihood, logvol=log_prior_volume)
     log_weight = log_weight - logz[-1]
     log_weight -= np.logaddexp.reduce(log_weight)
     height = np.exp(log_likelihood + log_prior_volume - logz[-1])
+    weight, held = np.exp(log_weight), np.isfinite(log_weight)
     return {
         "log_weight": log_weight,
         "log_evidence": float(logz[-1]),
         "log_evidence_error": _error(log_weight, height, log_prior_volume, log_first_volume),
-        "information": float(information[-1]),
+        # dynesty's own sum loses all digits where ln L is large.
+        "information": float(weight[held] @ (log_likelihood[held] - logz[-1])),
     }
 
 

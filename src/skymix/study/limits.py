@@ -20,6 +20,7 @@ from skymix.study.likelihood import (
     Name,
     UniformFactor,
 )
+from skymix.study.mixture import Split
 from skymix.study.observation import Observation, OnOffEvents
 from skymix.study.parameters import Scan
 from skymix.study.quantities import Energy, PositiveNumber, Section, Unit
@@ -36,7 +37,9 @@ _NODES = 25  # masses at most, where the study does not say which
 class Limits(Section):
     """What the target `limits` of the workflow sets upper limits on, and for which masses."""
 
-    component: Name = Field(description="Component of dark matter whose rate is limited.")
+    component: Name = Field(
+        description="Component of dark matter, or split of its channels, whose rate is limited."
+    )
     channels: tuple[str, ...] = Field(
         default=(),
         description="Channels, each searched for alone; if absent the component's own spectrum.",
@@ -91,16 +94,29 @@ class Limits(Section):
 def check_limits(
     limits: Limits,
     components: Mapping[str, AnyComponent],
+    tree: Split,
     likelihood: Likelihood,
     observations: Iterable[tuple[str, Observation]],
 ) -> None:
     """Refuse limits that cannot be set; ValueError says why."""
-    component = components.get(limits.component)
-    if not isinstance(component, DarkMatter | DecayingDarkMatter):
+    parts = [components.get(name) for name in _parts(limits, tree)]
+    searched_for = [c for c in parts if isinstance(c, DarkMatter | DecayingDarkMatter)]
+    if len(searched_for) < len(parts):
         known = [n for n, c in components.items() if isinstance(c, DarkMatter | DecayingDarkMatter)]
         raise ValueError(
             f"limits.component: '{limits.component}' is not a component of dark matter; these are"
             f" {', '.join(known) or 'none'}"
+        )
+    component = searched_for[0]
+    if limits.channels and limits.component in tree.splits():
+        raise ValueError(
+            f"limits.channels: the channels of '{limits.component}' have free fractions; leave"
+            " 'channels' out to search for them all together, or give the component one spectrum"
+        )
+    if any(_without_channel(part) != _without_channel(component) for part in searched_for):
+        raise ValueError(
+            f"limits.component: the components of the split '{limits.component}' differ in more"
+            " than their channels, so that no one amplitude can be limited"
         )
     if not isinstance(likelihood, ExtendedLikelihood):
         raise ValueError(
@@ -148,21 +164,38 @@ def searched(study: "Study", channel: str) -> "Study":
     limits, likelihood = study.limits, study.likelihood
     assert limits is not None
     assert isinstance(likelihood, ExtendedLikelihood)
-    name = limits.component
-    component = study.components[name]
-    assert isinstance(component, DarkMatter | DecayingDarkMatter)
+    parts = {
+        name: _searched_component(component, limits, channel)
+        for name, component in limited_components(study).items()
+    }
     flat = UniformFactor(kind="uniform", lower=0.0, upper=largest_factor(study))
-    amplitudes: dict[str, Factor] = {**likelihood.amplitudes, name: flat}
+    amplitudes: dict[str, Factor] = {**likelihood.amplitudes, limits.component: flat}
     return study.model_copy(
         update={
-            "components": {
-                **study.components,
-                name: _searched_component(component, limits, channel),
-            },
+            "components": {**study.components, **parts},
             "likelihood": likelihood.model_copy(update={"amplitudes": amplitudes}),
             "marginalisation": study.marginalisation.model_copy(update={"events": "binned"}),
         }
     )
+
+
+def limited_components(study: "Study") -> dict[str, DarkMatter | DecayingDarkMatter]:
+    """Components that the limited amplitude stands for: one, or the channels below a split."""
+    assert study.limits is not None
+    return {
+        name: component
+        for name in _parts(study.limits, study.tree)
+        if isinstance(component := study.components[name], DarkMatter | DecayingDarkMatter)
+    }
+
+
+def _parts(limits: Limits, tree: Split) -> list[str]:
+    split = tree.splits().get(limits.component)
+    return [limits.component] if split is None else split.leaves()
+
+
+def _without_channel(component: DarkMatter | DecayingDarkMatter) -> dict[str, Any]:
+    return component.model_dump(mode="json", exclude={"spectrum": {"channels"}})
 
 
 def largest_factor(study: "Study") -> float:
@@ -179,8 +212,7 @@ def largest_factor(study: "Study") -> float:
 
 def limited_amplitude(study: "Study") -> tuple[str, float, str]:
     """Field, value and unit of what the factor stands for: a cross-section, or a lifetime."""
-    assert study.limits is not None
-    component = study.components[study.limits.component]
+    component = next(iter(limited_components(study).values()))
     field = "lifetime" if isinstance(component, DecayingDarkMatter) else "cross_section"
     marks = type(component).model_fields[field].metadata
     unit = next(mark.unit for mark in marks if isinstance(mark, Unit))

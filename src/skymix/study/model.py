@@ -235,7 +235,7 @@ class Study(Section):
     def _limits_can_be_set(self) -> "Study":
         if self.limits is not None:
             observations = self.observations.items()
-            check_limits(self.limits, self.components, self.likelihood, observations)
+            check_limits(self.limits, self.components, self.tree, self.likelihood, observations)
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ import xarray as xr
 from astropy import units as u
 from astropy.table import QTable
 from matplotlib.image import imread
+from tests.unit.diagnostics.test_limits import limits
 from tests.unit.report import synthetic
 
 from skymix.errors import DataError
@@ -85,6 +86,33 @@ def test_page_has_every_section_and_its_links_lead_somewhere(report, page):
             assert link[1:] in parsed.ids
         elif not link.startswith("data:"):
             assert (report.parent / link).is_file()
+
+
+def test_page_of_limits(tmp_path):
+    none = synthetic.report_input()
+    made = replace(limits("W"), fit="gc", channels=("W", "b"), **{
+        name: np.repeat(getattr(limits(), name), 2, axis=0)
+        for name in (
+            "limit", "log_evidence", "log_evidence_error", "null_log_evidence",
+            "null_log_evidence_error", "expected", "expected_log_bayes",
+        )
+    })  # fmt: skip
+    made.log_evidence[1] += 3.0
+    report = make_report(
+        replace(none, fits=(replace(none.fits[0], limits=made),)), tmp_path / "report"
+    )
+    text = report.read_text(encoding="utf-8")
+    parsed = Page(text)
+    assert "fit-gc-limits" in parsed.ids
+    assert {"gc/tables/limits.ecsv", "gc/tables/limits-channels.ecsv"} <= set(parsed.links)
+    assert (report.parent / "gc/figures/limits.pdf").is_file()
+    channels = QTable.read(report.parent / "gc/tables/limits-channels.ecsv")
+    assert list(channels["channel"]) == ["none", "W", "b"]
+    # The mean over the masses of evidences e^5 and e^6, over e^4.
+    mean = np.log((np.exp(1) + np.exp(2)) / 2)
+    np.testing.assert_allclose(channels["ln B"], [0, mean, mean + 3])
+    np.testing.assert_allclose(channels["ln B error"], [0, 0.5, 0.5])
+    assert "−3.00 ± 0.42" in text  # W against b
 
 
 def test_page_needs_nothing_from_elsewhere(page):

@@ -10,6 +10,7 @@ from tests.unit.sampling.test_batches import Bowl
 from skymix.diagnostics import insertion_p_value
 from skymix.errors import SkymixError
 from skymix.sampling import LaplaceRun, posterior_tree, sample_nested
+from skymix.sampling.nested import evidence_of
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,15 @@ def test_points_are_born_below_their_likelihood(run) -> None:
     assert (run.log_likelihood_birth == -np.inf).sum() == run.n_live
     assert np.all(np.diff(run.log_likelihood) >= 0)
     assert np.exp(run.log_weight).sum() == pytest.approx(1)
+
+
+def test_information_is_the_same_however_large_the_likelihood(run) -> None:
+    volume = run.log_prior_volume
+    shifted = evidence_of(run.log_likelihood + 2e8, volume, 0.0)
+    assert shifted["information"] == pytest.approx(run.information, abs=1e-5)
+    assert shifted["log_evidence"] == pytest.approx(run.log_evidence + 2e8, abs=1e-5)
+    exact = np.exp(run.log_weight) @ (run.log_likelihood - run.log_evidence)
+    assert run.information == pytest.approx(exact, abs=1e-9)
 
 
 def test_insertion_ranks_are_uniform(run) -> None:

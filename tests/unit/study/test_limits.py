@@ -8,7 +8,12 @@ from skymix.errors import StudyError
 from skymix.study import study_from_mapping
 from skymix.study.components import TabulatedAnnihilation
 from skymix.study.default import DEFAULT_STUDY
-from skymix.study.limits import largest_factor, limited_amplitude, searched
+from skymix.study.limits import (
+    largest_factor,
+    limited_amplitude,
+    limited_components,
+    searched,
+)
 from skymix.study.stages import stage_settings
 
 FREE = {"kind": "uniform", "lower": 0, "upper": 50}
@@ -51,6 +56,42 @@ def test_channels_and_masses_are_replaced():
     assert survey.likelihood.amplitudes["dark_matter"].upper == 7
     scans = survey.scans()
     assert [scan.name for _, _, scan in scans] == ["dark_matter.mass"]
+
+
+def of_free_channels(limits=None, **changes):
+    free = {"kind": "closed_form", "channels": ["W", "b"]}
+    none = {"dark_matter-W": 0, "dark_matter-b": 0}
+    raw = copy.deepcopy(DEFAULT_STUDY)
+    raw["components"]["dark_matter"]["spectrum"] = free
+    raw["observations"]["centre_5h"]["events"]["counts"] = none
+    raw["likelihood"] = {
+        "kind": "extended",
+        "amplitudes": {"dark_matter": FREE, "background": {"kind": "uniform", "upper": 2}},
+    }
+    raw["limits"] = {"component": "dark_matter", **(limits or {})}
+    return study_from_mapping(raw | changes)
+
+
+def test_channels_with_free_fractions_are_limited_together():
+    study = of_free_channels({"masses": {"min": "1 TeV", "max": "4 TeV", "nodes": 3}})
+    assert set(limited_components(study)) == {"dark_matter-W", "dark_matter-b"}
+    survey = searched(study, "spectrum")
+    assert survey.components["dark_matter-b"].spectrum.channels == {"b": 1}
+    assert {scan.name for _, _, scan in survey.scans()} == {"dark_matter.mass"}
+    assert {scan.nodes for _, _, scan in survey.scans()} == {3}
+    assert survey.likelihood.amplitudes["dark_matter"].upper == 50
+    with pytest.raises(StudyError, match="have free fractions; leave 'channels' out"):
+        of_free_channels({"channels": ["W"]})
+    with pytest.raises(StudyError, match="'background' is not a component of dark matter"):
+        of_free_channels({"component": "background"})
+
+
+def test_components_of_a_split_that_differ_are_not_limited_together():
+    study = of_free_channels()
+    raw = study.model_dump(mode="json")
+    raw["components"]["dark_matter-b"]["cross_section"] = "1e-26 cm3 s-1"
+    with pytest.raises(StudyError, match="differ in more than their channels"):
+        study_from_mapping(raw)
 
 
 def test_jobs_hold_every_simulation_once():

@@ -23,7 +23,7 @@ def limits_figure(limits: Limits) -> Figure:
     columns = {1: 1, 2: 2, 4: 2}.get(number, 3)
     rows = -(-number // columns)
     figure = Figure(
-        figsize=(COLUMN * max(1.0, 0.7 * columns), 0.5 + 2.1 * rows), layout="constrained"
+        figsize=(COLUMN * max(1.0, 0.7 * columns), 0.8 + 2.1 * rows), layout="constrained"
     )
     panels = np.atleast_1d(figure.subplots(rows, columns, sharex=True, sharey=True)).ravel()
     for k, (axes, channel) in enumerate(zip(panels, limits.channels, strict=False)):
@@ -31,7 +31,9 @@ def limits_figure(limits: Limits) -> Figure:
         if number > 1:
             axes.text(0.05, 0.06, figure_text(channel), transform=axes.transAxes, weight="bold")
         axes.tick_params(labelbottom=k + columns >= number)
-    panels[0].legend(loc="best")
+    handles, labels = panels[0].get_legend_handles_labels()
+    across = 3 if columns == 1 else 5
+    figure.legend(handles, labels, loc="outside upper center", ncols=across, columnspacing=1.0)
     for axes in panels[number:]:
         axes.set_visible(False)
     figure.supxlabel("Mass (TeV)", fontsize="medium")
