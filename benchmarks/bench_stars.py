@@ -87,7 +87,8 @@ def arguments(mixture: StarMixture, theta: np.ndarray) -> tuple[np.ndarray, ...]
         own = np.array([[at[name] for name in component.parameters]])
         (normal,) = component.factors
         means.append(own[0, :2])
-        covariances.append(normal.covariance(own)[0])
+        a, b, c = normal.moments(own)[1][0]
+        covariances.append([[a, b], [b, c]])
     return mixture.weights(theta)[0], np.array(means), np.array(covariances)
 
 

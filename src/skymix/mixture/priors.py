@@ -155,6 +155,27 @@ class LogNormal:
         return np.where(inside, self.logarithm.log_density(log_x) - log_x, -np.inf)
 
 
+@dataclass(frozen=True)
+class Correlation:
+    """The beta density, stretched to (-1, 1), with both shapes `a`: prior of a partial correlation.
+
+    With the right shapes correlation matrices are uniformly distributed (Lewandowski, Kurowicka
+    and Joe 2009, J. Multivariate Analysis 100, 1989, with eta = 1).
+    """
+
+    a: float
+
+    def transform(self, u: FloatArray) -> FloatArray:
+        """Inverse cumulative distribution."""
+        return np.asarray(2 * special.betaincinv(self.a, self.a, u) - 1)
+
+    def log_density(self, x: FloatArray) -> FloatArray:
+        """(a - 1) ln((1 - x^2) / 4) - ln(2 B(a, a)) inside."""
+        inside = np.abs(x) <= 1
+        rest = special.xlogy(self.a - 1, np.where(inside, 1 - x * x, 1) / 4)
+        return np.where(inside, rest - special.betaln(self.a, self.a) - np.log(2), -np.inf)
+
+
 def prior_from_mapping(settings: Mapping[str, Any]) -> Prior:
     """Prior from ``{"kind": ..., "lower": ..., "upper": ..., ["mean", "sd"], ["median", "dex"]}``.
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 from skymix.domains.stars.distances import OneDistance, SpaceDensity
-from skymix.domains.stars.mixture import Component, Factor, Fixed, StarMixture
+from skymix.domains.stars.mixture import Component, Fixed, StarMixture
 from skymix.domains.stars.normal import Normal
 from skymix.domains.stars.sky import Profile
+from skymix.domains.stars.terms import Factor
 from skymix.errors import DataError
 from skymix.mixture import Prior, Tree
 from skymix.mixture.priors import LogUniform, Uniform

@@ -10,12 +10,10 @@ on to many times the largest L.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from skymix.axes import FloatArray
-from skymix.domains.stars.normal import LogDensity
 from skymix.mixture import Prior
 from skymix.store import Catalogue
 
@@ -50,10 +48,10 @@ class SpaceDensity:
         """Priors by name."""
         return {"length": self.length}
 
-    def at(self, stars: Catalogue) -> LogDensity:
+    def at(self, stars: Catalogue) -> "DistancesOut":
         """Log density at these stars, mas-1, as a function of the parameter."""
         values, covariance = stars.measured(self.coordinates)
-        return partial(_log_density, *nodes(values[:, 0], covariance[:, 0, 0] ** 0.5, self.longest))
+        return DistancesOut(*nodes(values[:, 0], covariance[:, 0, 0] ** 0.5, self.longest))
 
 
 def nodes(
@@ -83,13 +81,35 @@ def nodes(
     return r - first, weight * r * r * density, first[:, 0]
 
 
-def _log_density(
-    beyond: FloatArray, weight: FloatArray, nearest: FloatArray, theta: FloatArray
-) -> FloatArray:
-    length = float(theta[0])
-    total = (np.exp(beyond / -length) * weight).sum(axis=1)
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(total) - nearest / length - np.log(2 * length**3))
+@dataclass(frozen=True, eq=False)
+class DistancesOut:
+    """The integral over distances, by the nodes of each star, as a function of (L,).
+
+    Parameters
+    ----------
+    beyond, weight, nearest : of `nodes`
+    """
+
+    beyond: FloatArray
+    weight: FloatArray
+    nearest: FloatArray
+
+    def __call__(self, theta: FloatArray) -> FloatArray:
+        """Log density of each star, (nstar,)."""
+        length = float(theta[0])
+        total = (np.exp(self.beyond / -length) * self.weight).sum(axis=1)
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(total) - self.nearest / length - np.log(2 * length**3))
+
+    def gradient(self, theta: FloatArray) -> FloatArray:
+        """Its derivative, (1, nstar): (mean distance - 3 L) / L^2."""
+        length = float(theta[0])
+        shares = np.exp(self.beyond / -length) * self.weight
+        total = shares.sum(axis=1)
+        # Where nothing is left of the density its slope does not matter.
+        beyond = (shares * self.beyond).sum(axis=1) / np.where(total > 0, total, 1.0)
+        mean = self.nearest + beyond
+        return np.asarray((mean - 3 * length) / length**2)[None]
 
 
 @dataclass(frozen=True)
@@ -115,12 +135,12 @@ class OneDistance:
         """Priors by name."""
         return {"distance": self.distance}
 
-    def at(self, stars: Catalogue) -> LogDensity:
-        """Log density at these stars, mas-1, as a function of the parameter."""
-        values, covariance = stars.measured(self.coordinates)
-        return partial(_log_at_distance, values[:, 0], covariance[:, 0, 0])
+    def moments(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Mean and intrinsic variance of the parallax, (n, 1) each, of parameters (n, 1)."""
+        return 1 / theta, np.zeros_like(theta)
 
-
-def _log_at_distance(parallax: FloatArray, variance: FloatArray, theta: FloatArray) -> FloatArray:
-    square = (parallax - 1 / theta[0]) ** 2 / variance
-    return np.asarray(-0.5 * (square + np.log(2 * np.pi * variance)))
+    def by_parameters(
+        self, theta: FloatArray, by_mean: FloatArray, by_lower: FloatArray
+    ) -> FloatArray:
+        """Derivative by the distance, (n, 1), from those by what `moments` gives."""
+        return -by_mean / theta**2

@@ -1,20 +1,19 @@
 """Mixtures of products of densities at stars with errors of their own."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 from scipy import special
 
 from skymix.axes import FloatArray
-from skymix.domains.stars.kernel import log_likelihood, tiles_of
-from skymix.domains.stars.normal import LogDensity, Normal, shared_kernel
 from skymix.domains.stars.sky import SKY, area
+from skymix.domains.stars.terms import Factor, Terms
 from skymix.mixture import Prior, Tree
+from skymix.mixture.gradient import by_fractions
+from skymix.mixture.tree import Node
 from skymix.store import Catalogue
 
 
@@ -31,21 +30,6 @@ class Fixed:
     def log_density(self, x: FloatArray) -> FloatArray:
         """Zero at the value, -inf elsewhere."""
         return np.where(x == self.value, 0.0, -np.inf)
-
-
-class Factor(Protocol):
-    """A density of some of the coordinates."""
-
-    @property
-    def coordinates(self) -> tuple[str, ...]:
-        """Names of the coordinates; "sky" for the position."""
-
-    @property
-    def parameters(self) -> dict[str, Prior]:
-        """Priors by name, in the order in which the density takes the values."""
-
-    def at(self, stars: Catalogue) -> LogDensity:
-        """Log density at these stars as a function of the parameters."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +59,6 @@ class Component:
 
 class StarMixture:
     """Mixture likelihood of a catalogue with its priors; a `Problem`.
-
-    Mixtures of nothing but normal densities of all coordinates have a fast likelihood.
 
     Parameters
     ----------
@@ -110,8 +92,7 @@ class StarMixture:
         self.names = (*(f"fraction.{child}" for child in tree.free_fractions), *free)
         ends = np.cumsum([0, *(len(f.parameters) for c in self.components for f in c.factors)])
         slices = iter(slice(a, b) for a, b in pairwise(ends.tolist()))
-        self._parts = [[next(slices) for _ in c.factors] for c in self.components]
-        self._normals = self._fast()
+        self._parts = [[(f, next(slices)) for f in c.factors] for c in self.components]
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -147,17 +128,27 @@ class StarMixture:
             f"stars.{leaf}": weights[:, k] * number for k, leaf in enumerate(self.tree.leaves)
         }
 
+    @property
+    def single_priors(self) -> dict[str, Prior]:
+        """Prior of each parameter that is no fraction."""
+        return {k: p for k, p in self.priors.items() if not isinstance(p, Fixed)}
+
+    def splits(self) -> Iterator[Node]:
+        """The splits whose fractions are parameters, and fixed ones among them."""
+        return self.tree.splits()
+
     def log_likelihood(self, theta: FloatArray) -> FloatArray:
         """Log likelihood, (n,), of parameters (n, ndim)."""
-        if self._normals is None:
-            return np.array([self._sum(point) for point in theta], dtype=np.float64)
-        weights, values = self.weights(theta), self._complete(theta)
-        normals, parts, which, others = self._normals
-        constant = weights[:, others].sum(axis=1) * math.exp(self._uniform[1])
-        mean = np.stack([values[:, p][:, : n.ndim] for n, p in zip(normals, parts, strict=True)], 1)
-        own = [n.covariance(values[:, p]) for n, p in zip(normals, parts, strict=True)]
-        weight = np.ascontiguousarray(weights[:, which])
-        return log_likelihood(*self._tiles, weight, mean, np.stack(own, axis=1), constant)
+        return self._terms.log_sum(self._complete(theta), self.weights(theta))
+
+    def log_likelihood_gradient(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Log likelihood, (n,), of parameters (n, ndim), and its derivative by them, (n, ndim)."""
+        value, by_weight, by_values = self._terms.log_sum_gradient(
+            self._complete(theta), self.weights(theta)
+        )
+        ndim = self.tree.ndim
+        by_fraction = by_fractions(self.tree, theta[:, :ndim], by_weight)
+        return value, np.concatenate([by_fraction, by_values[:, self._free]], axis=1)
 
     def log_joint(self, point: FloatArray) -> FloatArray:
         """Log of weight times density of each leaf at each star, (nleaf, nstar).
@@ -166,15 +157,12 @@ class StarMixture:
         ----------
         point : (ndim,)
         """
-        values = self._complete(point[None])[0]
         with np.errstate(divide="ignore"):
             weight = np.log(self.weights(point[None])[0])
-        out: FloatArray = np.tile(weight[:, None], self.catalogue.row.size)
-        for k, (parts, densities) in enumerate(zip(self._parts, self._densities, strict=True)):
-            out[k] += self._uniform[0][k]
-            for part, density in zip(parts, densities, strict=True):
-                out[k] += density(values[part])
-        return out
+        log: FloatArray = weight[:, None] + self._terms.log_densities(
+            self._complete(point[None])[0]
+        )
+        return log
 
     def responsibilities(self, point: FloatArray) -> FloatArray:
         """Probability of each leaf at each star for one parameter set (ndim,), (nstar, nleaf)."""
@@ -195,13 +183,6 @@ class StarMixture:
         mean = total / len(theta)
         return mean, np.sqrt(np.clip(squares / len(theta) - mean**2, 0, None))
 
-    def _sum(self, point: FloatArray) -> float:
-        log = self.log_joint(point)
-        highest = log.max(axis=0)
-        if not np.isfinite(highest).all():
-            return -np.inf
-        return float((highest + np.log(np.exp(log - highest).sum(axis=0))).sum())
-
     def _complete(self, theta: FloatArray) -> FloatArray:
         """Values of all parameters of the components, (n, nparameter), fixed ones included."""
         values = np.tile(self._values, (theta.shape[0], 1))
@@ -209,37 +190,17 @@ class StarMixture:
         return values
 
     @cached_property
-    def _densities(self) -> list[list[LogDensity]]:
-        return [[factor.at(self.catalogue) for factor in c.factors] for c in self.components]
+    def _terms(self) -> Terms:
+        return Terms(self.catalogue, self._parts, self._log_uniform())
 
-    @cached_property
-    def _tiles(self) -> tuple[FloatArray, int]:
-        return tiles_of(self.catalogue.values, self.catalogue.covariance)
-
-    @cached_property
-    def _uniform(self) -> tuple[FloatArray, float]:
-        """Log of the uniform part of each component's density; and of one uniform in everything."""
+    def _log_uniform(self) -> FloatArray:
+        """Log of the uniform part of each component's density, (nleaf,)."""
         spans = np.ptp(self.catalogue.values, axis=0)
         log = {c: -float(np.log(x)) for c, x in zip(self.catalogue.names, spans, strict=True)}
         if SKY in self.coordinates:
             log[SKY] = -float(np.log(area(self.catalogue.radii)))
         each = [sum(log.values()) - sum(log[x] for x in c.coordinates) for c in self.components]
-        return np.array(each), sum(log.values())
-
-    def _fast(self) -> "tuple[list[Normal], list[slice], list[int], list[int]] | None":
-        """Normal components, their parameters and leaves, and the leaves that are uniform."""
-        normals, parts, which, others = [], [], [], []
-        for k, component in enumerate(self.components):
-            normal = shared_kernel(component.factors, self.catalogue.names)
-            if normal is not None:
-                normals.append(normal)
-                parts.append(self._parts[k][0])
-                which.append(k)
-            elif component.factors:
-                return None
-            else:
-                others.append(k)
-        return (normals, parts, which, others) if normals else None
+        return np.array(each)
 
 
 def _check(component: Component, catalogue: Catalogue) -> None:

@@ -1,40 +1,15 @@
 """Normal densities of measured coordinates, each star widened by its own errors."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
-from scipy import special
 
 from skymix.axes import FloatArray
-from skymix.domains.stars.kernel import log_normal, tiles_of
 from skymix.mixture import Prior
-from skymix.store import Catalogue
+from skymix.mixture.priors import Correlation
 
-LogDensity = Callable[[FloatArray], FloatArray]  # (nparameter,) to (nstar,)
-
-
-@dataclass(frozen=True)
-class Correlation:
-    """Prior of a partial correlation: the beta density, stretched to (-1, 1), with both shapes `a`.
-
-    With the right shapes correlation matrices are uniformly distributed (Lewandowski, Kurowicka
-    and Joe 2009, J. Multivariate Analysis 100, 1989, with eta = 1).
-    """
-
-    a: float
-
-    def transform(self, u: FloatArray) -> FloatArray:
-        """Inverse cumulative distribution."""
-        return np.asarray(2 * special.betaincinv(self.a, self.a, u) - 1)
-
-    def log_density(self, x: FloatArray) -> FloatArray:
-        """(a - 1) ln((1 - x^2) / 4) - ln(2 B(a, a)) inside."""
-        inside = np.abs(x) <= 1
-        rest = special.xlogy(self.a - 1, np.where(inside, 1 - x * x, 1) / 4)
-        return np.where(inside, rest - special.betaln(self.a, self.a) - np.log(2), -np.inf)
+_LOWER = [np.tril_indices(ndim) for ndim in range(4)]
 
 
 @dataclass(frozen=True)
@@ -82,35 +57,67 @@ class Normal:
         else:
             found |= {f"sigma.{c}": prior for c, prior in zip(names, self.sigma, strict=True)}
         for i, j in self.pairs:
+            # With these shapes correlation matrices are uniformly distributed.
             found[f"rho.{names[i]}.{names[j]}"] = Correlation((self.ndim - i) / 2)
         return found
 
-    def covariance(self, theta: FloatArray) -> FloatArray:
-        """Intrinsic covariance, (n, ndim, ndim), of its parameters (n, nparameter)."""
-        n = theta.shape[0]
-        sigma = theta[:, self.ndim : self.ndim + len(self.sigma)]
-        sigma = np.broadcast_to(sigma, (n, self.ndim))
-        correlation = np.broadcast_to(np.eye(self.ndim), (n, self.ndim, self.ndim)).copy()
-        rho = theta[:, self.ndim + len(self.sigma) :].copy()
-        if rho.shape[1] == 3:
-            # The third is the correlation of 1 and 2 at fixed 0.
-            rest = np.sqrt((1 - rho[:, 0] ** 2) * (1 - rho[:, 1] ** 2))
-            rho[:, 2] = rho[:, 0] * rho[:, 1] + rho[:, 2] * rest
-        for column, (i, j) in enumerate(self.pairs):
-            correlation[:, i, j] = correlation[:, j, i] = rho[:, column]
-        return np.asarray(sigma[:, :, None] * correlation * sigma[:, None, :])
+    def moments(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Mean, (n, ndim), and lower triangle of the intrinsic covariance, of parameters (n, npar).
 
-    def at(self, stars: Catalogue) -> LogDensity:
-        """Log density at these stars as a function of the parameters."""
-        return partial(self._log_density, *tiles_of(*stars.measured(self.coordinates)))
+        The triangle is (n, ndim (ndim + 1) / 2), row by row.
+        """
+        row, column = _LOWER[self.ndim]
+        sigma = self._sigma(theta)
+        lower = sigma[:, row] * sigma[:, column] * self._correlations(theta)
+        return theta[:, : self.ndim], lower
 
-    def _log_density(self, tiles: FloatArray, nstar: int, theta: FloatArray) -> FloatArray:
-        return log_normal(tiles, nstar, theta[: self.ndim], self.covariance(theta[None])[0])
+    def by_parameters(
+        self, theta: FloatArray, by_mean: FloatArray, by_lower: FloatArray
+    ) -> FloatArray:
+        """Derivative by the parameters, (n, npar), from those by what `moments` gives."""
+        row, column = _LOWER[self.ndim]
+        sigma = self._sigma(theta)
+        by_product = by_lower * self._correlations(theta)
+        by_sigma = np.zeros_like(by_mean)
+        for entry, (i, j) in enumerate(zip(row, column, strict=True)):
+            by_sigma[:, i] += by_product[:, entry] * sigma[:, j]
+            by_sigma[:, j] += by_product[:, entry] * sigma[:, i]
+        if self.shape == "isotropic":
+            by_sigma = by_sigma.sum(axis=1, keepdims=True)
+        if self.shape != "full":
+            return np.concatenate([by_mean, by_sigma], axis=1)
+        by_rho = (by_lower * sigma[:, row] * sigma[:, column])[:, row != column]
+        by_partial = _by_partial(theta[:, 2 * self.ndim :], by_rho)
+        return np.concatenate([by_mean, by_sigma, by_partial], axis=1)
+
+    def _sigma(self, theta: FloatArray) -> FloatArray:
+        own = theta[:, self.ndim : self.ndim + len(self.sigma)]
+        return own if len(self.sigma) == self.ndim else np.repeat(own, self.ndim, axis=1)
+
+    def _correlations(self, theta: FloatArray) -> FloatArray:
+        """Lower triangle of the correlation matrix."""
+        row, column = _LOWER[self.ndim]
+        lower = np.zeros((len(theta), row.size))
+        lower[:, row == column] = 1.0
+        if self.shape == "full":
+            lower[:, row != column] = _whole(theta[:, 2 * self.ndim :])
+        return lower
 
 
-def shared_kernel(factors: Sequence[object], coordinates: tuple[str, ...]) -> "Normal | None":
-    """The one normal density that a component consists of, if it is one of all coordinates."""
-    match factors:
-        case [Normal() as normal] if normal.coordinates == coordinates:
-            return normal
-    return None
+def _whole(rho: FloatArray) -> FloatArray:
+    """Correlations, (n, npair), of which the third is given as that of 1 and 2 at fixed 0."""
+    if rho.shape[1] < 3:
+        return rho
+    rest = np.sqrt((1 - rho[:, 0] ** 2) * (1 - rho[:, 1] ** 2))
+    return np.stack([rho[:, 0], rho[:, 1], rho[:, 0] * rho[:, 1] + rho[:, 2] * rest], axis=1)
+
+
+def _by_partial(rho: FloatArray, by_entry: FloatArray) -> FloatArray:
+    """Derivative by what `_whole` takes, from that by what it gives."""
+    if rho.shape[1] < 3:
+        return by_entry
+    a, b, partial = rho.T
+    left = np.sqrt(1 - np.stack([a, b]) ** 2)
+    by_a = by_entry[:, 0] + by_entry[:, 2] * (b - partial * a * left[1] / left[0])
+    by_b = by_entry[:, 1] + by_entry[:, 2] * (a - partial * b * left[0] / left[1])
+    return np.stack([by_a, by_b, by_entry[:, 2] * left[0] * left[1]], axis=1)

@@ -5,6 +5,8 @@ import pytest
 from scipy import integrate, stats
 
 from skymix.domains.stars.distances import OneDistance, SpaceDensity
+from skymix.domains.stars.mixture import Component, StarMixture
+from skymix.mixture import Tree
 from skymix.mixture.priors import Uniform
 from skymix.store import Catalogue
 
@@ -45,5 +47,7 @@ def test_space_density_is_normalised_over_parallaxes():
 
 
 def test_one_distance_is_a_normal_density_of_the_parallax(stars):
-    found = OneDistance("plx", Uniform(1, 5)).at(stars)(np.array([2.5]))
+    tree = Tree.from_mapping({"children": {"a": None}})
+    mixture = StarMixture(stars, tree, [Component("a", (OneDistance("plx", Uniform(1, 5)),))])
+    found = mixture.log_joint(np.array([2.5]))[0]
     assert found == pytest.approx(stats.norm(0.4, ERROR).logpdf(PARALLAX))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from skymix.domains.stars.kernel import log_likelihood, tiles_of
+from skymix.domains.stars import kernel
 
 
 def stars(nstar, ndim, rng):
@@ -22,6 +22,26 @@ def peer(values, errors, weight, mean, covariance, constant):
     return special.logsumexp(terms, axis=0)
 
 
+def log_sum(values, errors, weight, mean, covariance, constant):
+    """Log likelihood of each point of normal components and a constant one."""
+    (nstar, ndim), (npoint, ncomponent) = values.shape, weight.shape
+    lower = np.tril_indices(ndim)
+    columns = np.concatenate([values, errors[:, *lower]], axis=1).T
+    factors = np.array([(k, 0, ndim) for k in range(ncomponent)])
+    weight = weight * (2 * np.pi) ** (-ndim / 2)
+    shape = np.zeros((npoint, ncomponent, kernel.SLOTS))
+    shape[:, :, :ndim] = mean
+    shape[:, :, 3 : 3 + len(lower[0])] = covariance[:, :, *lower]
+    tiles, value = kernel.tiles_of(columns), np.zeros(npoint)
+    kernel.log_sum(
+        tiles, nstar, factors, np.full(ncomponent + 1, -1),
+        np.concatenate([weight, np.full((npoint, 1), constant)], axis=1), shape,
+        np.empty((npoint, len(tiles), 0, 0)), value, np.empty((0, ncomponent + 1)),
+        np.empty((0, ncomponent, kernel.SLOTS)), np.empty((0, len(tiles), 0, 0)),
+    )  # fmt: skip
+    return value
+
+
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 @pytest.mark.parametrize("nstar", [3, 512, 700])
 @pytest.mark.parametrize(("spread", "constant"), [(1.0, 0.02), (1.0, 0.0), (0.001, 0.0)])
@@ -35,9 +55,27 @@ def test_density_is_that_of_scipy(ndim, nstar, spread, constant):
     mean = rng.normal(size=(npoint, ncomponent, ndim))
     factor = rng.normal(size=(npoint, ncomponent, ndim, ndim)) * spread
     covariance = factor @ factor.swapaxes(2, 3) + 0.01 * spread * np.eye(ndim)
-    found = log_likelihood(
-        *tiles_of(values, errors), weight, mean, covariance, np.full(npoint, constant)
-    )
+    found = log_sum(values, errors, weight, mean, covariance, constant)
     points = zip(weight, mean, covariance, strict=True)
     expected = [peer(values, errors, *point, constant).sum() for point in points]
     assert found == pytest.approx(expected, rel=1e-11)
+
+
+def test_component_without_weight_does_not_count():
+    rng = np.random.default_rng(1)
+    values, errors = stars(40, 2, rng)
+    near, far = np.zeros(2), np.full(2, 1e4)
+    mean, covariance = np.array([[near, far]]), np.tile(0.01 * np.eye(2), (1, 2, 1, 1))
+    for weight, expected in (([0.0, 1.0], far), ([1.0, 0.0], near)):
+        found = log_sum(values, errors, np.array([weight]), mean, covariance, 0.0)
+        own = peer(values, errors, [1.0], [expected], covariance[0, :1], 0.0)
+        assert found == pytest.approx([own.sum()], rel=1e-11)
+
+
+def test_no_density_is_minus_infinity_and_a_negative_variance_no_number():
+    rng = np.random.default_rng(1)
+    values, errors = stars(40, 1, rng)
+    mean = np.zeros((1, 1, 1))
+    assert log_sum(values, errors, np.zeros((1, 1)), mean, np.ones((1, 1, 1, 1)), 0.0) == -np.inf
+    bad = log_sum(values, errors, np.ones((1, 1)), mean, np.full((1, 1, 1, 1), -50.0), 0.0)
+    assert np.isnan(bad)

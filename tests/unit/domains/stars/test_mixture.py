@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from skymix.domains.stars.mixture import Component, Fixed, StarMixture
-from skymix.domains.stars.normal import Correlation, Normal
+from skymix.domains.stars.normal import Normal
 from skymix.mixture import Tree
-from skymix.mixture.priors import LogUniform, Uniform
+from skymix.mixture.priors import Correlation, LogUniform, Uniform
 from skymix.store import Catalogue
 
 XYZ = ("x", "y", "z")
@@ -34,6 +34,14 @@ def mixture():
     return StarMixture(stars, tree, components)
 
 
+def matrix(lower):
+    """Symmetric matrices, (n, 3, 3), from their lower triangles."""
+    found = np.zeros((len(lower), 3, 3))
+    row, column = np.tril_indices(3)
+    found[:, row, column] = found[:, column, row] = lower
+    return found
+
+
 def test_likelihood_and_responsibilities_are_those_of_scipy(mixture):
     theta = mixture.prior_transform(np.random.default_rng(0).random((5, len(mixture.names))))
     at = {name: j for j, name in enumerate(mixture.names)}
@@ -45,7 +53,7 @@ def test_likelihood_and_responsibilities_are_those_of_scipy(mixture):
             if not component.factors:
                 continue
             own = point[[at[name] for name in component.parameters]]
-            extra = component.factors[0].covariance(own[None])[0]
+            extra = matrix(component.factors[0].moments(own[None])[1])[0]
             joint[component.name] = np.array(
                 [
                     stats.multivariate_normal(own[:3], extra + c).pdf(x)
@@ -67,7 +75,7 @@ def test_full_covariances_are_positive_and_their_correlations_uniform_among_matr
     u = np.random.default_rng(1).random((4000, 9))
     priors = normal.parameters.values()
     theta = np.stack([p.transform(x) for p, x in zip(priors, u.T, strict=True)], axis=1)
-    covariance = normal.covariance(theta)
+    covariance = matrix(normal.moments(theta)[1])
     assert np.all(np.linalg.eigvalsh(covariance) > 0)
     # The marginal of every correlation is the same beta on (-1, 1).
     sigma = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
