@@ -1,22 +1,23 @@
-"""A tabulated mixture as a PyMC model, so that NUTS can sample it.
+"""A mixture with a gradient as a PyMC model, so that NUTS can sample it.
 
-The densities are linear between the nodes of their parameters: the likelihood is continuous and
-its gradient has jumps at the nodes, which NUTS bears, as its proposals are corrected for.
+Tabulated densities are linear between the nodes of their parameters: the likelihood is continuous
+and its gradient has jumps at the nodes, which NUTS bears, as its proposals are corrected for.
 """
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from skymix.axes import FloatArray
 from skymix.errors import SkymixError
-from skymix.mixture import Prior, RateMixture, TabulatedMixture
+from skymix.mixture import Prior
 from skymix.mixture.priors import (
+    Correlation,
     LogNormal,
     LogUniform,
     SimplexPrior,
@@ -29,7 +30,25 @@ from skymix.sampling.pymc_import import import_pymc
 Gradient = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
-def model_from_mixture(mixture: TabulatedMixture | RateMixture) -> Any:
+class DifferentiableMixture(Protocol):
+    """Priors and likelihood of a mixture, with its gradient."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
+
+    @property
+    def single_priors(self) -> Mapping[str, Prior]:
+        """Prior of each parameter that is no fraction."""
+
+    def splits(self) -> Iterator[Node]:
+        """The splits whose fractions are parameters, and fixed ones among them."""
+
+    def log_likelihood_gradient(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Log likelihood, (n,), and its derivative by the parameters, (n, ndim)."""
+
+
+def model_from_mixture(mixture: DifferentiableMixture) -> Any:
     """PyMC model with the priors and the likelihood of a mixture, and its names.
 
     Raises
@@ -67,7 +86,10 @@ def _parameters(pm: Any, priors: Mapping[str, Prior]) -> dict[str, Any]:
     The time that PyTensor takes to compile a model grows with its variables, not with their size.
     """
     alike: dict[tuple[str, bool, bool], dict[str, _Interval]] = {}
+    correlations = {name: p.a for name, p in priors.items() if isinstance(p, Correlation)}
     for name, prior in priors.items():
+        if name in correlations:
+            continue
         interval = _interval(prior)
         bounded = (
             interval.sd is None or math.isfinite(interval.lower),
@@ -80,6 +102,10 @@ def _parameters(pm: Any, priors: Mapping[str, Prior]) -> dict[str, Any]:
         own = f"{kind} {'[' if below else '('}{']' if above else ')'}"
         values = _variable(pm, own, list(group.values()), below, above)
         columns |= {name: values[j] for j, name in enumerate(group)}
+    if correlations:
+        a = np.array(list(correlations.values()))
+        stretched = 2 * pm.Beta("correlations", a, a) - 1
+        columns |= {name: stretched[j] for j, name in enumerate(correlations)}
     return columns
 
 

@@ -18,14 +18,14 @@ import numpy as np
 from numba import njit
 from numpy.polynomial import Chebyshev, Polynomial
 
-from skymix.axes import FloatArray
+from skymix.axes import FloatArray, IntArray
 
 SLOTS = 9  # of a factor: up to three means, and the lower triangle of its covariance
 _TILE = 256
 _FASTMATH = {"contract", "nsz"}
 _SUMS = {"contract", "nsz", "reassoc"}
 _LOG2E = 1.0 / math.log(2.0)
-# 2^f for |f| <= 1/2 within 3e-16: Chebyshev's interpolation, as a polynomial.
+# 2^f for |f| <= 1/2 within 2e-15: Chebyshev's interpolation, as a polynomial.
 _NEAR_ONE = Chebyshev.interpolate(np.exp2, 10, [-0.5, 0.5])
 _POWER = tuple(_NEAR_ONE.convert(kind=Polynomial).coef.tolist())
 # Adding it moves the integer part of a number, and the bias of an exponent, to the low bits.
@@ -37,19 +37,22 @@ _MANTISSA, _ONE = (1 << 52) - 1, 1023 << 52
 _ROOT = 0x5FE6EB50C7B537A9  # minus half of a number's bits: its inverse root within 4 %
 
 
+def filled_up(nstar: int) -> IntArray:
+    """Star at each place of whole tiles, (ntile * size,), the last tile filled with star 0."""
+    stars = np.arange(-(-nstar // _TILE) * _TILE)
+    stars[nstar:] = 0
+    return stars
+
+
 def tiles_of(columns: FloatArray) -> FloatArray:
-    """Columns of stars by tile, (..., ntile, ncolumn, size), the last tile filled with star 0.
+    """Columns by tile, (ntile, ncolumn, size).
 
     Parameters
     ----------
-    columns : (..., ncolumn, nstar)
+    columns : (ncolumn, ntile * size)
     """
-    nstar = columns.shape[-1]
-    ntile = -(-nstar // _TILE)
-    order = np.arange(ntile * _TILE)
-    order[nstar:] = 0
-    tiles = columns[..., order].reshape(*columns.shape[:-1], ntile, _TILE)
-    return np.ascontiguousarray(np.moveaxis(tiles, -2, -3))
+    tiles = columns.reshape(len(columns), columns.shape[1] // _TILE, _TILE)
+    return np.ascontiguousarray(tiles.swapaxes(0, 1))
 
 
 @njit(cache=True, fastmath=_FASTMATH, error_model="numpy")
@@ -240,6 +243,7 @@ def _mix(
     weight: Any,
     shape: Any,
     extras: Any,
+    t: int,
     ratio: Any,
     mixed: Any,
     work: Any,
@@ -254,7 +258,7 @@ def _mix(
     highest[:] = -np.inf
     for k in range(n):
         power, root = ratio[n + k], ratio[k]
-        log = extras[extra[k]] if extra[k] >= 0 else nothing
+        log = extras[extra[k], t] if extra[k] >= 0 else nothing
         first = at
         if at < factors.shape[0] and factors[at, 0] == k:
             at = _squares(tile, factors, first, shape, square, norm)
@@ -277,13 +281,15 @@ def _mix(
 
 
 @njit(cache=True, error_model="numpy")
-def _log(tile: Any, factors: Any, extra: Any, shape: Any, extras: Any, log: Any, work: Any) -> None:
+def _log(
+    tile: Any, factors: Any, extra: Any, shape: Any, extras: Any, t: int, log: Any, work: Any
+) -> None:
     """Log density of each component at each star, (ncomponent, size)."""
     square, norm, at = work[0], work[1], 0
     for k in range(extra.size):
         log[k] = 0.0
         if extra[k] >= 0:
-            log[k] = extras[extra[k]]
+            log[k] = extras[extra[k], t]
         if at < factors.shape[0] and factors[at, 0] == k:
             at = _squares(tile, factors, at, shape, square, norm)
             for i in range(_TILE):
@@ -318,7 +324,7 @@ def log_densities(tiles: Any, factors: Any, extra: Any, shape: Any, extras: Any)
     out, work = np.empty((extra.size, tiles.shape[0], _TILE)), np.zeros((2, _TILE))
     log = np.empty((extra.size, _TILE))
     for t in range(tiles.shape[0]):
-        _log(tiles[t], factors, extra, shape, extras[t], log, work)
+        _log(tiles[t], factors, extra, shape, extras, t, log, work)
         out[:, t] = log
     return out.reshape(extra.size, tiles.shape[0] * _TILE)
 
@@ -334,6 +340,7 @@ def _add_gradient(
     by_weight: Any,
     by_shape: Any,
     share: Any,
+    t: int,
 ) -> None:
     """Derivatives, given the ratio of each component's density to their sum at each star."""
     at = 0
@@ -344,7 +351,7 @@ def _add_gradient(
             _add_slopes(tile, factors[at, 1], factors[at, 2], shape[at], ratio[k], by_shape[at])
             at += 1
         if extra[k] >= 0:
-            share[extra[k]] = ratio[k]
+            share[extra[k], t] = ratio[k]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -371,7 +378,7 @@ def log_sum(
     extra : (ncomponent,) which of `extras` it is multiplied by, or -1
     weight : (npoint, ncomponent) with all that is the same at all stars
     shape : (npoint, nfactor, SLOTS) means and lower triangle of the covariance, from slot 3 on
-    extras : (npoint, ntile, nextra, size) log densities
+    extras : (npoint, nextra, ntile, size) log densities
     value : (npoint,) of zeros, to be filled
     by_weight, by_shape : (0 or npoint, ...) as weight and shape, of zeros, to be filled
     share : (0 or npoint, ...) as extras, probability of the component, to be filled
@@ -388,13 +395,14 @@ def log_sum(
                 extra,
                 weight[b],
                 shape[b],
-                extras[b, t],
+                extras[b],
+                t,
                 ratio,
                 mixed,
                 work,
             )
             if np.isnan(total):
-                _log(tiles[t], factors, extra, shape[b], extras[b, t], ratio[:n], work)
+                _log(tiles[t], factors, extra, shape[b], extras[b], t, ratio[:n], work)
                 total = _log_carefully(weight[b], ratio[:n], count)
                 mixed[:] = 1.0
             value[b] += total
@@ -411,5 +419,6 @@ def log_sum(
                     ratio,
                     by_weight[b],
                     by_shape[b],
-                    share[b, t],
+                    share[b],
+                    t,
                 )

@@ -58,7 +58,7 @@ class Profile:
 
     def at(self, stars: Catalogue) -> "ProfileOnSky":
         """Log density at these stars, deg-2, as a function of the parameters."""
-        return ProfileOnSky(self, stars.sky, stars.radii)
+        return ProfileOnSky(self, np.ascontiguousarray(stars.sky.T), stars.radii)
 
     def log_surface(self, square: FloatArray, shape: FloatArray) -> FloatArray:
         """Log of the profile, not normalised.
@@ -72,7 +72,7 @@ class Profile:
         if self.kind == "gaussian":
             return np.asarray(-0.5 * x)
         if self.kind == "plummer":
-            return np.asarray(-2 * np.log1p(x))
+            return np.asarray(-2 * np.log(1 + x))
         with np.errstate(divide="ignore"):
             return np.asarray(2 * np.log(_above_edge(x, shape[1])))
 
@@ -109,7 +109,7 @@ class ProfileOnSky:
     Parameters
     ----------
     profile : the profile
-    sky : (nstar, 2) offsets of the stars from the centre of the region, deg
+    sky : (2, nstar) offsets of the stars from the centre of the region, deg
     radii : of the region, deg
     """
 
@@ -123,22 +123,22 @@ class ProfileOnSky:
         r, measure = self._circles(theta)
         norm = float(np.exp(self.profile.log_surface(r * r, shape)) @ measure)
         if norm <= 0:  # a profile with an edge, all of it outside the region
-            return np.full(len(self.sky), -np.inf)
-        square = ((self.sky - theta[:2]) ** 2).sum(axis=1)
+            return np.full(self.sky.shape[1], -np.inf)
+        square = (self.sky[0] - theta[0]) ** 2 + (self.sky[1] - theta[1]) ** 2
         return self.profile.log_surface(square, shape) - math.log(norm)
 
     def gradient(self, theta: FloatArray) -> FloatArray:
         """Its derivative, (nparameter, nstar)."""
         shape = theta[2:]
-        offset = self.sky - theta[:2]
-        by_square, by_shape = self.profile.slopes((offset**2).sum(axis=1), shape)
+        offset = self.sky - theta[:2, None]
+        by_square, by_shape = self.profile.slopes(offset[0] ** 2 + offset[1] ** 2, shape)
         r, measure = self._circles(theta)
         mass = np.exp(self.profile.log_surface(r * r, shape)) * measure
         norm = float(mass.sum())
         if norm <= 0:
-            return np.zeros((theta.size, len(self.sky)))
+            return np.zeros((theta.size, self.sky.shape[1]))
         by_shape = by_shape - (self.profile.slopes(r * r, shape)[1] @ mass / norm)[:, None]
-        by_centre = -2 * by_square * offset.T - self._norm_by_centre(theta)[:, None] / norm
+        by_centre = -2 * by_square * offset - self._norm_by_centre(theta)[:, None] / norm
         return np.concatenate([by_centre, by_shape])
 
     def _circles(self, theta: FloatArray) -> tuple[FloatArray, FloatArray]:

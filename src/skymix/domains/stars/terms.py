@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -61,6 +62,17 @@ class Terms:
         log_constant: FloatArray,
     ) -> None:
         self._nstar = stars.row.size
+        # Whole tiles of stars, so that nothing need be copied.
+        order = kernel.filled_up(self._nstar)
+        sky = stars.sky[order] if stars.sky.size else stars.sky
+        stars = replace(
+            stars,
+            values=stars.values[order],
+            covariance=stars.covariance[order],
+            row=stars.row[order],
+            sky=sky,
+            member=np.empty(0, np.int64),
+        )
         self._normals: list[tuple[Normal | OneDistance, slice]] = []
         self._others: list[list[tuple[LogDensity, slice]]] = []
         columns: list[FloatArray] = []
@@ -83,7 +95,7 @@ class Terms:
                 self._extra[k] = len(self._others)
                 self._others.append(others)
         self._factors = np.array(factors, dtype=np.int64).reshape(-1, 3)
-        self._tiles = kernel.tiles_of(np.concatenate([np.empty((0, self._nstar)), *columns]))
+        self._tiles = kernel.tiles_of(np.concatenate([np.empty((0, order.size)), *columns]))
         self._log_constant = log_constant - 0.5 * ndim * math.log(2 * math.pi)
 
     def log_sum(self, values: FloatArray, weight: FloatArray) -> FloatArray:
@@ -138,15 +150,14 @@ class Terms:
         return shape
 
     def _extras(self, values: FloatArray) -> FloatArray:
-        """Log densities of the other factors, (n, ntile, nextra, size)."""
-        if not self._others:
-            return np.empty((len(values), len(self._tiles), 0, 0))
-        log = np.zeros((len(values), len(self._others), self._nstar))
+        """Log densities of the other factors, (n, nextra, ntile, size)."""
+        ntile, _, size = self._tiles.shape
+        log = np.zeros((len(values), len(self._others), ntile * size))
         for of_point, point in zip(log, values, strict=True):
             for row, others in zip(of_point, self._others, strict=True):
                 for density, part in others:
                     row += density(point[part])
-        return kernel.tiles_of(log)
+        return log.reshape(*log.shape[:2], ntile, size)
 
     def _by_values(self, values: FloatArray, by_shape: FloatArray, share: FloatArray) -> FloatArray:
         """Derivative by the values, from those by means, covariances and log densities."""
@@ -158,9 +169,9 @@ class Terms:
                 values[:, part], by_shape[:, j, :ndim], by_shape[:, j, 3:end]
             )
         for i, (point, of_point) in enumerate(zip(values, share, strict=True)):
-            for row, others in zip(of_point.swapaxes(0, 1), self._others, strict=True):
+            for row, others in zip(of_point, self._others, strict=True):
                 for density, part in others:
-                    gradient[i, part] = density.gradient(point[part]) @ row.ravel()[: self._nstar]
+                    gradient[i, part] = density.gradient(point[part]) @ row.ravel()
         return gradient
 
 

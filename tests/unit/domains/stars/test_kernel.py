@@ -32,12 +32,12 @@ def log_sum(values, errors, weight, mean, covariance, constant):
     shape = np.zeros((npoint, ncomponent, kernel.SLOTS))
     shape[:, :, :ndim] = mean
     shape[:, :, 3 : 3 + len(lower[0])] = covariance[:, :, *lower]
-    tiles, value = kernel.tiles_of(columns), np.zeros(npoint)
+    tiles, value = kernel.tiles_of(columns[:, kernel.filled_up(nstar)]), np.zeros(npoint)
     kernel.log_sum(
         tiles, nstar, factors, np.full(ncomponent + 1, -1),
         np.concatenate([weight, np.full((npoint, 1), constant)], axis=1), shape,
-        np.empty((npoint, len(tiles), 0, 0)), value, np.empty((0, ncomponent + 1)),
-        np.empty((0, ncomponent, kernel.SLOTS)), np.empty((0, len(tiles), 0, 0)),
+        np.empty((npoint, 0, len(tiles), 0)), value, np.empty((0, ncomponent + 1)),
+        np.empty((0, ncomponent, kernel.SLOTS)), np.empty((0, 0, len(tiles), 0)),
     )  # fmt: skip
     return value
 
