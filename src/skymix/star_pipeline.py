@@ -23,6 +23,7 @@ from skymix.store import (
 from skymix.store.base import atomic_path
 from skymix.store.lineage import require_inputs, require_settings
 from skymix.study.load import data_folder
+from skymix.study.mixture import NutsSampler
 from skymix.study.stages import results_folder, stream_seed
 from skymix.study.star_stages import star_settings
 from skymix.study.star_study import StarStudy
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from skymix.domains.stars.mixture import StarMixture
-    from skymix.sampling import Executor, WeightedRun
+    from skymix.sampling import ChainRun, Executor, Progress, WeightedRun
 
 _DRAWS = 400  # of the posterior, over which memberships are averaged
 
@@ -69,23 +70,47 @@ def sample_posterior(
     """
     from skymix.sampling import Progress
 
-    check_run(study.sampler, run)
+    settings = study.sampler
+    check_run(settings, run)
     mixture = _mixture(study, catalogue)
     made_with = star_settings(study, "posterior")
     seed = _seed(study)
     provenance = Provenance(made_with, inputs_of(catalogue), seed)
 
+    progress = Progress(study.name if run is None else f"{study.name}, run {run}")
+    if isinstance(settings, NutsSampler):
+        chains = _chains(mixture, settings, seed, progress)
+        _write_posterior(study, output, chains, mixture, provenance)
+        return
     identity = {"catalogue": file_sha256(catalogue), "seed": str(seed), "run": str(run)}
     identity |= {"settings": json.dumps(made_with, sort_keys=True)}
-    progress = Progress(study.name if run is None else f"{study.name}, run {run}")
     seeds = seed if run is None else (seed, run)
     with nested_run(
-        mixture, study.sampler, seeds, progress, executor, checkpoint, identity, deadline
+        mixture, settings, seeds, progress, executor, checkpoint, identity, deadline
     ) as nested:
         if run is None:
             _write_posterior(study, output, nested, mixture, provenance)
         else:
             write_product(output, run_product(nested), provenance)
+
+
+def _chains(
+    mixture: "StarMixture", settings: NutsSampler, seed: int, progress: "Progress"
+) -> "ChainRun":
+    from skymix.sampling import model_from_mixture, nuts_starts, sample_nuts
+
+    return sample_nuts(
+        model_from_mixture(mixture),
+        settings.chains,
+        settings.tune,
+        settings.draws,
+        settings.target_accept,
+        settings.backend,
+        seed,
+        mixture.names,
+        progress,
+        nuts_starts(mixture, settings.chains, seed),
+    )
 
 
 def merge_runs(study: StarStudy, catalogue: Path, runs: Sequence[Path], output: Path) -> None:
@@ -114,22 +139,26 @@ def _seed(study: StarStudy) -> int:
 def _write_posterior(
     study: StarStudy,
     output: Path,
-    run: "WeightedRun",
+    run: "WeightedRun | ChainRun",
     mixture: "StarMixture",
     provenance: Provenance,
 ) -> None:
     from skymix.domains.stars.build import units_of
-    from skymix.sampling import posterior_tree
+    from skymix.sampling import WeightedRun, chains_tree, posterior_tree
 
-    tree = posterior_tree(
-        run,
+    truth: dict[str, float] = {}
+    shared = (
         mixture,
         mixture.derived,
         units_of(study, mixture),
         {"row": mixture.catalogue.row.astype(np.float64)},
-        {},
+        truth,
         provenance.seed or 0,
     )
+    if isinstance(run, WeightedRun):
+        tree = posterior_tree(run, *shared)
+    else:
+        tree = chains_tree(run, *shared)
     write_posterior(output, tree, provenance)
 
 

@@ -12,7 +12,7 @@ from skymix.store import Events
 from skymix.study import Beta, Dirichlet, Scan, Split, Study
 from skymix.study.components import Position
 from skymix.study.likelihood import ExtendedLikelihood
-from skymix.study.mixture import LaplaceSampler, NutsSampler
+from skymix.study.mixture import LaplaceSampler, NutsSampler, Sampler
 from skymix.study.model import component_scans, parameter_name
 from skymix.study.observation import (
     Observation,
@@ -76,7 +76,7 @@ def facts(study: Study) -> list[tuple[str, str]]:
         ("Largest offset", _offset(study.selection.offset_max)),
         ("Marginalisation", how),
         ("Likelihood", _likelihood(study)),
-        ("Sampler", _sampler(study)),
+        ("Sampler", sampler_text(study.sampler)),
         ("Seed of the study", str(study.seed)),
     ]
 
@@ -112,8 +112,8 @@ def _likelihood(study: Study) -> str:
     return text + (f"; energy scales: {scales}" if scales else "")
 
 
-def _sampler(study: Study) -> str:
-    sampler = study.sampler
+def sampler_text(sampler: Sampler) -> str:
+    """A sampler and its settings in a line."""
     if isinstance(sampler, LaplaceSampler):
         return f"importance sampling from Laplace approximations, {sampler.draws} draws"
     if isinstance(sampler, NutsSampler):

@@ -96,7 +96,7 @@ def run_facts(fit: Fit) -> dict[str, Any]:
         "seed": str(attributes["seed"]),
     }
     if kind == "convergence":
-        return facts | _chain_facts(attributes)
+        return facts | chain_facts(attributes)
     weighted = fit.posterior[kind]
     weight = np.asarray(weighted["log_weight"].values, dtype=np.float64)
     share = np.exp(weight - weight.max())
@@ -111,7 +111,8 @@ def run_facts(fit: Fit) -> dict[str, Any]:
     )
 
 
-def _chain_facts(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+def chain_facts(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    """What chains tell of their own convergence."""
     return {
         "chains": int(attributes["n_chains"]),
         "divergences": int(attributes["divergences"]),

@@ -22,12 +22,12 @@ from skymix.report.figures.stars import (
     roc_figure,
 )
 from skymix.report.labels import readable, unit_text
-from skymix.report.overview import duration, split_prior, tree_rows
+from skymix.report.overview import duration, sampler_text, split_prior, tree_rows
 from skymix.report.page import environment
 from skymix.report.pictures import Drawn
 from skymix.report.quantities import Quantity, quantities_of
 from skymix.report.rounding import round_number, round_to_error
-from skymix.report.sections import quantity_row
+from skymix.report.sections import chain_facts, quantity_row
 from skymix.report.style import journal_style, leaf_styles, save_picture
 from skymix.report.tables import posterior_table, write_table
 from skymix.store import Catalogue
@@ -147,25 +147,26 @@ def _facts(report: StarReport) -> list[tuple[str, str]]:
             ("Region", f"{inner}{round_number(region.radius)}° about"
              f" {round_number(region.lon, 7)}°, {round_number(region.lat, 7)}°")
         )  # fmt: skip
-    sampler = report.study.sampler
-    facts.append(
-        ("Sampler", f"nested sampling, {sampler.live_points} live points, stops at Δ ln Z ="
-         f" {round_number(sampler.dlogz)}, new points {sampler.sample}")
-    )  # fmt: skip
+    facts.append(("Sampler", sampler_text(report.study.sampler)))
     return [*facts, ("Seed of the study", str(report.study.seed))]
 
 
 def _run(posterior: xr.DataTree) -> dict[str, Any]:
     a = posterior.attrs
-    return {
+    facts = {
+        "calls": int(a["n_calls"]),
+        "draws": int(posterior["posterior"].sizes["draw"]),
+        "wall_time": duration(float(a["seconds"])),
+        "seed": str(a["seed"]),
+    }
+    if "nested" not in posterior.children:
+        return facts | chain_facts(a)
+    return facts | {
         "evidence": round_to_error(float(a["logz"]), float(a["logzerr"])),
         "information": round_number(float(a["information"])),
-        "calls": int(a["n_calls"]),
         "iterations": int(a["n_iterations"]),
         "live_points": int(a["n_live"]),
         "effective": round(float(a["effective_size"])),
-        "wall_time": duration(float(a["seconds"])),
-        "seed": str(a["seed"]),
     }
 
 
@@ -249,6 +250,8 @@ def _pictures(report: StarReport, parameters: list[Quantity]) -> Iterator[Drawn]
             f"Offsets from the centre of the region, coloured by the {what}.",
         )  # fmt: skip
     yield from _against_labels(report)
+    if "nested" not in report.posterior.children:
+        return
     nested = report.posterior["nested"]
     columns = (nested[n].values for n in ("log_likelihood", "log_prior_volume", "log_weight"))
     yield (

@@ -17,6 +17,7 @@ from skymix.sampling.progress import Progress
 from skymix.sampling.pymc_problem import PymcProblem, problem_from_pymc
 from skymix.sampling.run import WeightedRun
 from skymix.sampling.session import Session
+from skymix.sampling.starts import nuts_starts
 from skymix.sampling.stop import StopRequest, deadline
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "deadline",
     "merge_runs",
     "model_from_mixture",
+    "nuts_starts",
     "posterior_tree",
     "problem_from_pymc",
     "run_on_ranks",

@@ -27,6 +27,8 @@ from skymix.mixture.priors import (
 from skymix.mixture.tree import Node
 from skymix.sampling.pymc_import import import_pymc
 
+_CORRELATIONS = "correlations"
+_Kind = tuple[str, bool, bool]  # of a prior, and whether it has bounds below and above
 Gradient = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 
 
@@ -73,11 +75,32 @@ def model_from_mixture(mixture: DifferentiableMixture) -> Any:
     return model
 
 
+def start_at(mixture: DifferentiableMixture, point: FloatArray) -> dict[str, FloatArray]:
+    """Value of each variable of `model_from_mixture` at a point (ndim,)."""
+    at = dict(zip(mixture.names, point, strict=True))
+    intervals, correlations = _groups(mixture.single_priors)
+    start = {}
+    for key, group in intervals.items():
+        values = np.array([at[name] for name in group])
+        start[_group_name(*key)] = np.log(values) if key[0].startswith("ln") else values
+    if correlations:
+        start[_CORRELATIONS] = 0.5 + 0.5 * np.array([at[name] for name in correlations])
+    for node in mixture.splits():
+        if isinstance(node.prior, SimplexPrior):
+            shares = np.array([at[f"fraction.{child}"] for child in node.child_names()[:-1]])
+            start[_split_name(node)] = np.append(shares, 1 - shares.sum())
+    return start
+
+
 def _fractions(pm: Any, node: Node) -> dict[str, Any]:
     if not isinstance(node.prior, SimplexPrior):
         return {}
-    shares = pm.Dirichlet(f"split.{node.name or 'root'}", np.array(node.prior.concentration))
+    shares = pm.Dirichlet(_split_name(node), np.array(node.prior.concentration))
     return {f"fraction.{child}": shares[j] for j, child in enumerate(node.child_names()[:-1])}
+
+
+def _split_name(node: Node) -> str:
+    return f"split.{node.name or 'root'}"
 
 
 def _parameters(pm: Any, priors: Mapping[str, Prior]) -> dict[str, Any]:
@@ -85,28 +108,37 @@ def _parameters(pm: Any, priors: Mapping[str, Prior]) -> dict[str, Any]:
 
     The time that PyTensor takes to compile a model grows with its variables, not with their size.
     """
-    alike: dict[tuple[str, bool, bool], dict[str, _Interval]] = {}
-    correlations = {name: p.a for name, p in priors.items() if isinstance(p, Correlation)}
-    for name, prior in priors.items():
-        if name in correlations:
-            continue
-        interval = _interval(prior)
-        bounded = (
-            interval.sd is None or math.isfinite(interval.lower),
-            math.isfinite(interval.upper),
-        )
-        key = ("ln " if interval.log else "") + ("flat" if interval.sd is None else "normal")
-        alike.setdefault((key, *bounded), {})[name] = interval
+    intervals, correlations = _groups(priors)
     columns: dict[str, Any] = {}
-    for (kind, below, above), group in alike.items():
-        own = f"{kind} {'[' if below else '('}{']' if above else ')'}"
-        values = _variable(pm, own, list(group.values()), below, above)
+    for key, group in intervals.items():
+        values = _variable(pm, _group_name(*key), list(group.values()), *key[1:])
         columns |= {name: values[j] for j, name in enumerate(group)}
     if correlations:
         a = np.array(list(correlations.values()))
-        stretched = 2 * pm.Beta("correlations", a, a) - 1
-        columns |= {name: stretched[j] for j, name in enumerate(correlations)}
+        values = 2 * pm.Beta(_CORRELATIONS, a, a) - 1
+        columns |= {name: values[j] for j, name in enumerate(correlations)}
     return columns
+
+
+def _groups(
+    priors: Mapping[str, Prior],
+) -> "tuple[dict[_Kind, dict[str, _Interval]], dict[str, float]]":
+    """Parameters whose priors are of one kind, and the shapes of those that are correlations."""
+    alike: dict[_Kind, dict[str, _Interval]] = {}
+    correlations = {}
+    for name, prior in priors.items():
+        if isinstance(prior, Correlation):
+            correlations[name] = prior.a
+            continue
+        interval = _interval(prior)
+        below = interval.sd is None or math.isfinite(interval.lower)
+        kind = ("ln " if interval.log else "") + ("flat" if interval.sd is None else "normal")
+        alike.setdefault((kind, below, math.isfinite(interval.upper)), {})[name] = interval
+    return alike, correlations
+
+
+def _group_name(kind: str, below: bool, above: bool) -> str:
+    return f"{kind} {'[' if below else '('}{']' if above else ')'}"
 
 
 @dataclass(frozen=True)

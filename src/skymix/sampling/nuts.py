@@ -93,6 +93,7 @@ def sample_nuts(
     seed: int,
     variables: Sequence[str] | None = None,
     progress: Progress | None = None,
+    starts: Sequence[Mapping[str, FloatArray]] = (),
 ) -> ChainRun:
     """Sample a PyMC model with NUTS.
 
@@ -104,6 +105,8 @@ def sample_nuts(
     backend : "pymc" or "nutpie"
     seed : of the random numbers
     variables : what to keep; all free variables and deterministics if None
+    starts : where each chain starts, the free variables by name; with nutpie all start at the
+        first. Without it they start about the middle of the prior
 
     Raises
     ------
@@ -126,20 +129,11 @@ def sample_nuts(
         with warnings.catch_warnings():
             # Convergence is judged here; nutpie repeats PyMC's defaults as warnings.
             warnings.filterwarnings("ignore", module="pymc|nutpie")
-            data = pm.sample(
-                draws=draws,
-                tune=tune,
-                chains=chains,
-                cores=1,
-                random_seed=seed,
-                target_accept=target_accept,
-                nuts_sampler=backend,
-                var_names=kept,
-                progressbar=False,
-                compute_convergence_checks=False,
-                model=model,
-                **({"compile_kwargs": {"mode": MODE}} if backend == "pymc" else {}),
-            )
+            run_chains = _nutpie if backend == "nutpie" else _pymc
+            data = run_chains(
+                model, kept, starts, seed,
+                draws=draws, tune=tune, chains=chains, target_accept=target_accept,
+            )  # fmt: skip
     except (pm.exceptions.SamplingError, RuntimeError) as error:
         raise SkymixError(
             f"NUTS cannot start ({str(error).splitlines()[0]}); check that the likelihood is finite"
@@ -163,6 +157,41 @@ def sample_nuts(
             f" {run.divergences} divergences, {run.seconds:.1f} s"
         )
     return run
+
+
+def _pymc(
+    model: Any,
+    variables: Sequence[str],
+    starts: Sequence[Mapping[str, FloatArray]],
+    seed: int,
+    **settings: Any,
+) -> Any:
+    start = {"initvals": list(starts), "init": "adapt_diag"} if starts else {}
+    return import_pymc().sample(
+        **settings,
+        **start,
+        model=model,
+        var_names=variables,
+        random_seed=seed,
+        cores=1,
+        progressbar=False,
+        compute_convergence_checks=False,
+        compile_kwargs={"mode": MODE},
+    )
+
+
+def _nutpie(
+    model: Any,
+    variables: Sequence[str],
+    starts: Sequence[Mapping[str, FloatArray]],
+    seed: int,
+    **settings: Any,
+) -> Any:
+    import nutpie
+
+    start = {"initial_points": starts[0], "jitter_rvs": set()} if starts else {}
+    compiled = nutpie.compile_pymc_model(model, var_names=variables, **start)
+    return nutpie.sample(compiled, **settings, seed=seed, progress_bar=False)
 
 
 def _flat(posterior: xr.Dataset) -> dict[str, FloatArray]:

@@ -208,7 +208,8 @@ class NutsSampler(Section):
     )
 
 
-def _sampler_kind(value: Any) -> Any:
+def sampler_kind(value: Any) -> Any:
+    """Kind of sampler that settings are of; nested if they do not say."""
     return value.get("kind", "nested") if isinstance(value, dict) else getattr(value, "kind", None)
 
 
@@ -216,5 +217,5 @@ Sampler = Annotated[
     Annotated[NestedSampler, Tag("nested")]
     | Annotated[LaplaceSampler, Tag("laplace")]
     | Annotated[NutsSampler, Tag("nuts")],
-    Discriminator(_sampler_kind),
+    Discriminator(sampler_kind),
 ]

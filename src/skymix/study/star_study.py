@@ -1,15 +1,20 @@
 """The study of a catalogue of stars."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
 
 from skymix.study.likelihood import Name
-from skymix.study.mixture import NestedSampler, Split
+from skymix.study.mixture import NestedSampler, NutsSampler, Split, sampler_kind
 from skymix.study.quantities import Section
 from skymix.study.star_components import NormalDensity, StarComponent, factors_of
 from skymix.study.stars import CatalogueSettings
+
+StarSampler = Annotated[
+    Annotated[NestedSampler, Tag("nested")] | Annotated[NutsSampler, Tag("nuts")],
+    Discriminator(sampler_kind),
+]
 
 
 class StarStudy(Section):
@@ -33,7 +38,7 @@ class StarStudy(Section):
         min_length=1, description="Densities of the components by name."
     )
     tree: Split = Field(description="How the components share the stars.")
-    sampler: NestedSampler = Field(default=NestedSampler(), description="The sampler.")
+    sampler: StarSampler = Field(default=NestedSampler(), description="The sampler.")
 
     @model_validator(mode="after")
     def _tree_matches_components(self) -> "StarStudy":
