@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ from skymix.study.load import data_folder
 from skymix.study.mixture import NutsSampler
 from skymix.study.stages import results_folder, stream_seed
 from skymix.study.star_stages import star_settings
-from skymix.study.star_study import StarStudy
+from skymix.study.star_study import Control, StarStudy
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,18 +39,43 @@ _DRAWS = 400  # of the posterior, over which memberships are averaged
 
 
 def read_catalogue(study: StarStudy, output: Path) -> Catalogue:
-    """Read, select and write the stars of a study."""
+    """Read, select and write the stars of a study, with the field that its control region fixes."""
     from skymix.domains.stars.build import mixture_of
     from skymix.domains.stars.catalogue import read_catalogue as read
 
     folder = data_folder(study)
     catalogue = read(study.catalogue, folder)
+    if study.control is not None:
+        catalogue = replace(catalogue, field=_field(study, study.control, catalogue))
     mixture_of(study, catalogue)  # what does not fit the components is refused here
     provenance = Provenance(
-        star_settings(study, "catalogue"), inputs_of(folder / study.catalogue.path)
+        star_settings(study, "catalogue"),
+        inputs_of(folder / study.catalogue.path),
+        None if study.control is None else _control_seed(study),
     )
     write_product(output, catalogue, provenance)
     return catalogue
+
+
+def _field(study: StarStudy, control: Control, selected: Catalogue) -> str:
+    """Field of the highest likelihood in the control region."""
+    from skymix.domains.stars.build import field_mixture
+    from skymix.domains.stars.catalogue import read_catalogue as read
+    from skymix.domains.stars.control import check_apart, field_text
+    from skymix.sampling import highest_likelihood
+
+    settings = study.catalogue.model_copy(update={"region": control.region, "labels": None})
+    try:
+        stars = read(settings, data_folder(study))
+    except DataError as error:
+        raise DataError(f"control.region: {error}") from None
+    check_apart(selected, stars)
+    mixture = field_mixture(study, stars)
+    return field_text(mixture, highest_likelihood(mixture, _control_seed(study)))
+
+
+def _control_seed(study: StarStudy) -> int:
+    return stream_seed(study, "catalogue", "control")
 
 
 def sample_posterior(

@@ -15,9 +15,9 @@ from skymix.sampling.posterior import posterior_tree
 from skymix.sampling.problem import Problem
 from skymix.sampling.progress import Progress
 from skymix.sampling.pymc_problem import PymcProblem, problem_from_pymc
+from skymix.sampling.rough import highest_likelihood, nuts_starts
 from skymix.sampling.run import WeightedRun
 from skymix.sampling.session import Session
-from skymix.sampling.starts import nuts_starts
 from skymix.sampling.stop import StopRequest, deadline
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "chains_tree",
     "check_evidence",
     "deadline",
+    "highest_likelihood",
     "merge_runs",
     "model_from_mixture",
     "nuts_starts",

@@ -26,10 +26,12 @@ class Catalogue:
     inner_radius, outer_radius : of the region
     member : (nstar,) 1 for members by the labels, 0 for others, -1 where nothing is known; empty
         without labels
+    field : JSON: parameters of the components that a control region fixed, the fractions of their
+        splits among them, and its number of stars; empty without one
     """
 
     schema_name: ClassVar[str] = "catalogue"
-    schema_version: ClassVar[int] = 1
+    schema_version: ClassVar[int] = 2
 
     names: tuple[str, ...] = scalar()
     units: tuple[str, ...] = scalar()
@@ -41,6 +43,7 @@ class Catalogue:
     inner_radius: float = scalar("deg", default=0.0)
     outer_radius: float = scalar("deg", default=0.0)
     member: IntArray = array("", ("star",), "i8", optional=True)
+    field: str = scalar(default="")
 
     @property
     def radii(self) -> tuple[float, float]:

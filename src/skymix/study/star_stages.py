@@ -14,7 +14,9 @@ def star_settings(study: StarStudy, stage: str) -> dict[str, Any]:
     """
     whole = study.model_dump(mode="json")
     if stage == "catalogue":
-        return {"catalogue": whole["catalogue"]}
+        if study.control is None:
+            return {"catalogue": whole["catalogue"]}
+        return {k: whole[k] for k in ("catalogue", "control", "components", "tree", "seed")}
     if stage in ("posterior", "membership"):
         sampler = {k: v for k, v in whole["sampler"].items() if k != "checkpoint_every"}
         return {**{k: whole[k] for k in ("components", "tree", "seed")}, "sampler": sampler}

@@ -9,12 +9,21 @@ from skymix.study.likelihood import Name
 from skymix.study.mixture import NestedSampler, NutsSampler, Split, sampler_kind
 from skymix.study.quantities import Section
 from skymix.study.star_components import NormalDensity, StarComponent, factors_of
-from skymix.study.stars import CatalogueSettings
+from skymix.study.stars import CatalogueSettings, SkyRegion
 
 StarSampler = Annotated[
     Annotated[NestedSampler, Tag("nested")] | Annotated[NutsSampler, Tag("nuts")],
     Discriminator(sampler_kind),
 ]
+
+
+class Control(Section):
+    """A region without the cluster, whose stars fix components before the fit."""
+
+    node: Name = Field(
+        description="Component, or split of the tree, that is fitted to its stars and then fixed."
+    )
+    region: SkyRegion = Field(description="The region; no star of the fit may be in it.")
 
 
 class StarStudy(Section):
@@ -38,6 +47,9 @@ class StarStudy(Section):
         min_length=1, description="Densities of the components by name."
     )
     tree: Split = Field(description="How the components share the stars.")
+    control: Control | None = Field(
+        default=None, description="Control region that fixes the field; fitted with the rest else."
+    )
     sampler: StarSampler = Field(default=NestedSampler(), description="The sampler.")
 
     @model_validator(mode="after")
@@ -49,6 +61,35 @@ class StarStudy(Section):
                 f"catalogue.labels.component: '{labels.component}' is no component and no split"
             )
         return self
+
+    @model_validator(mode="after")
+    def _control_is_of_normals(self) -> "StarStudy":
+        if self.control is None:
+            return self
+        node = self.control.node
+        if node not in self.tree.nodes():
+            raise ValueError(f"control.node: '{node}' is no component and no split")
+        fixed = self.fixed_leaves()
+        if len(fixed) == len(self.tree.leaves()):
+            raise ValueError(f"control.node: '{node}' is all there is; nothing is left to fit")
+        for name in fixed:
+            component = self.components[name]
+            kinds = {factor.kind for factor in factors_of(component)}
+            if kinds != {"normal"} or set(component.coordinates()) != set(
+                self.catalogue.coordinates
+            ):
+                raise ValueError(
+                    f"control.node: component '{name}' is no normal density of all coordinates;"
+                    " only such are fitted to a control region"
+                )
+        return self
+
+    def fixed_leaves(self) -> list[str]:
+        """Components that the control region fixes."""
+        if self.control is None:
+            return []
+        split = self.tree.splits().get(self.control.node)
+        return split.leaves() if split is not None else [self.control.node]
 
     @model_validator(mode="after")
     def _components_fit_coordinates(self) -> "StarStudy":

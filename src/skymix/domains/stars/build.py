@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from skymix.domains.stars.control import parameters_of, with_fractions
 from skymix.domains.stars.distances import OneDistance, SpaceDensity
 from skymix.domains.stars.mixture import Component, Fixed, StarMixture
 from skymix.domains.stars.normal import Normal
@@ -17,7 +18,7 @@ from skymix.study.star_study import StarStudy
 
 
 def mixture_of(study: StarStudy, catalogue: Catalogue) -> StarMixture:
-    """Mixture of a study at the stars of its catalogue.
+    """Mixture of a study at the stars of its catalogue; with what a control region fixed.
 
     Raises
     ------
@@ -30,9 +31,34 @@ def mixture_of(study: StarStudy, catalogue: Catalogue) -> StarMixture:
                 f"{study.catalogue.path}: coordinate '{name}' is {values[0]:g} at every star;"
                 " leave it out"
             )
-    tree = Tree.from_mapping(study.tree.model_dump(mode="json"))
-    components = [Component(name, _factors(c)) for name, c in study.components.items()]
-    return StarMixture(catalogue, tree, components)
+    field = parameters_of(catalogue.field)
+    tree = Tree.from_mapping(with_fractions(study.tree.model_dump(mode="json"), field))
+    return StarMixture(catalogue, tree, _components(study), field)
+
+
+def field_mixture(study: StarStudy, control: Catalogue) -> StarMixture:
+    """Mixture of the components that are fitted to the stars of a control region alone.
+
+    Raises
+    ------
+    DataError
+        If there are fewer stars than parameters.
+    """
+    leaves, splits = study.fixed_leaves(), study.tree.splits()
+    own = splits[study.control.node] if study.control and study.control.node in splits else None
+    tree = own.model_dump(mode="json") if own else {"children": {leaves[0]: None}}
+    components = [c for c in _components(study) if c.name in leaves]
+    mixture = StarMixture(control, Tree.from_mapping(tree), components)
+    if control.row.size < len(mixture.names):
+        raise DataError(
+            f"control.region: has {control.row.size} stars for {len(mixture.names)} parameters;"
+            " make it larger"
+        )
+    return mixture
+
+
+def _components(study: StarStudy) -> list[Component]:
+    return [Component(name, _factors(c)) for name, c in study.components.items()]
 
 
 def _factors(component: settings.StarComponent) -> tuple[Factor, ...]:

@@ -1,9 +1,10 @@
 """Mixtures of products of densities at stars with errors of their own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 from scipy import special
@@ -65,6 +66,7 @@ class StarMixture:
     catalogue : the stars
     tree : splits and leaves, as of every mixture
     components : one a leaf
+    fixed : values of parameters that are not free, whatever their priors
 
     Attributes
     ----------
@@ -77,7 +79,13 @@ class StarMixture:
         a coordinate or a parameter, or name one that the catalogue has not.
     """
 
-    def __init__(self, catalogue: Catalogue, tree: Tree, components: Sequence[Component]) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        tree: Tree,
+        components: Sequence[Component],
+        fixed: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         by_name = {c.name: c for c in components}
         if sorted(by_name) != sorted(tree.leaves) or len(by_name) < len(components):
             raise ValueError(f"components are {sorted(by_name)}, leaves {sorted(tree.leaves)}")
@@ -85,7 +93,11 @@ class StarMixture:
         self.components = tuple(by_name[leaf] for leaf in tree.leaves)
         for component in components:
             _check(component, catalogue)
-        self.priors = {k: p for c in self.components for k, p in c.parameters.items()}
+        self.priors: dict[str, Prior] = {
+            k: Fixed(fixed[k]) if k in fixed else prior
+            for c in self.components
+            for k, prior in c.parameters.items()
+        }
         self._free = np.array([not isinstance(p, Fixed) for p in self.priors.values()], np.bool_)
         self._values = np.array([getattr(p, "value", np.nan) for p in self.priors.values()])
         free = [k for k, is_free in zip(self.priors, self._free, strict=True) if is_free]
