@@ -1,8 +1,10 @@
-"""A tabulated mixture as a PyMC model: the gradient of its Op, its density."""
+"""A mixture as a PyMC model: the gradient of its Op, its density, where its chains start."""
 
 import numpy as np
 import pytest
 
+from skymix.domains.stars.mixture import Component, Fixed, StarMixture
+from skymix.domains.stars.normal import Normal
 from skymix.mixture import (
     Data,
     LeafTable,
@@ -13,8 +15,9 @@ from skymix.mixture import (
     Tree,
 )
 from skymix.mixture.priors import LogNormal, LogUniform, TruncatedNormal, Uniform
-from skymix.sampling.mixture_op import model_from_mixture
-from skymix.sampling.pymc_import import MODE
+from skymix.sampling.mixture_op import model_from_mixture, start_at
+from skymix.sampling.pymc_import import MODE, import_pymc
+from skymix.store import Catalogue
 
 
 def fractions():
@@ -72,6 +75,47 @@ def rates():
         ],
         {"mass": LogUniform(0.1, 5.0)},
     )
+
+
+def stars():
+    """Correlations of both shapes, and a parameter that is fixed."""
+    names, rng = ("x", "y", "z"), np.random.default_rng(2)
+    catalogue = Catalogue(
+        names, ("",) * 3, rng.normal(size=(30, 3)), np.tile(0.01 * np.eye(3), (30, 1, 1)),
+        np.arange(30),
+    )  # fmt: skip
+    place, width = Uniform(-2, 2), LogUniform(0.1, 2)
+    tree = Tree.from_mapping({"children": {"a": None, "b": None, "c": None}})
+    normal = Normal(names, (place, place, Fixed(0.1)), (width,) * 3, "full")
+    return StarMixture(catalogue, tree, [Component("a", (normal,)), Component("b"), Component("c")])
+
+
+@pytest.mark.parametrize("make", [fractions, rates, stars])
+def test_chains_start_at_the_point_that_is_asked_for(make):
+    make_initial_point_fn = import_pymc().initial_point.make_initial_point_fn
+    mixture = make()
+    u = np.random.default_rng(3).uniform(0.1, 0.9, (1, len(mixture.names)))
+    theta = mixture.prior_transform(u)
+    model = model_from_mixture(mixture)
+    point = make_initial_point_fn(model=model, overrides=start_at(mixture, theta[0]))(0)
+    named = model.replace_rvs_by_values([model[name] for name in mixture.names])
+    values = model.compile_fn(named, mode="FAST_COMPILE", on_unused_input="ignore")(point)
+    assert np.array(values) == pytest.approx(theta[0])
+
+
+def test_prior_of_correlations_is_their_density():
+    mixture = stars()
+    priors = {n: p for n, p in mixture.single_priors.items() if ".rho." in n}
+    assert {prior.a for prior in priors.values()} == {1.5, 1.0}
+    model = model_from_mixture(mixture)
+    x = np.array([0.3, -0.8, 0.5])
+    point = {"correlations": 0.5 + 0.5 * x}
+    pm = import_pymc()
+    found = pm.logp(model["correlations"], point["correlations"]).eval(mode="FAST_COMPILE")
+    expected = [
+        p.log_density(value) + np.log(2) for p, value in zip(priors.values(), x, strict=True)
+    ]
+    assert found == pytest.approx(np.array(expected))
 
 
 @pytest.fixture(scope="module", params=[fractions, rates])
