@@ -2,9 +2,9 @@
 
 8,618 stars with errors of their own in two coordinates; an isotropic cluster over three components
 of full covariance. PyMC's model is a `Mixture` of `MvNormal` with a covariance for each star; the
-same written out in closed form is a faster peer. Both are compiled once and called a point at a
-time. A ratio is the peer's time over skymix's for one point of a batch, the median of ratios of
-calls that follow each other.
+same written out in closed form is a faster peer, with its gradient, too. All are compiled once and
+called a point at a time. A ratio is the peer's time over skymix's for one point of a batch, the
+median of ratios of calls that follow each other.
 """
 
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def pymc_likelihood(mixture: StarMixture) -> Callable[..., np.ndarray]:
     return pytensor.function([weight, mean, intrinsic], total)
 
 
-def written_out(mixture: StarMixture) -> Callable[..., np.ndarray]:
+def written_out(mixture: StarMixture, gradient: bool = False) -> Callable[..., np.ndarray]:
     """The same in PyTensor, the densities in closed form, which PyMC's users must write."""
     import pytensor
     import pytensor.tensor as pt
@@ -76,7 +76,9 @@ def written_out(mixture: StarMixture) -> Callable[..., np.ndarray]:
         u, v, norm = x - mean[k, 0], y - mean[k, 1], a * d - b * b
         square = (d * u * u - 2 * b * u * v + a * v * v) / norm
         terms.append(pt.log(weight[k]) - 0.5 * (square + pt.log(norm)) - np.log(2 * np.pi))
-    return pytensor.function([weight, mean, intrinsic], pt.logsumexp(pt.stack(terms), axis=0).sum())
+    inputs = [weight, mean, intrinsic]
+    total = pt.logsumexp(pt.stack(terms), axis=0).sum()
+    return pytensor.function(inputs, [total, *pt.grad(total, inputs)] if gradient else total)
 
 
 def arguments(mixture: StarMixture, theta: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -106,19 +108,23 @@ def run() -> Iterator[Figure]:
     one = theta[:1].copy()
     given = arguments(mixture, one)
     peers = {"pymc": pymc_likelihood(mixture), "written_out": written_out(mixture)}
-    found: dict[str, list[float]] = {name: [] for name in ("batched", "single", *peers)}
+    slopes = written_out(mixture, gradient=True)
     calls: dict[str, Callable[[], object]] = {
         "batched": lambda: mixture.log_likelihood(theta),
         "single": lambda: mixture.log_likelihood(one),
+        "gradient": lambda: mixture.log_likelihood_gradient(theta),
+        "written_out_gradient": lambda: slopes(*given),
         **{name: partial(peer, *given) for name, peer in peers.items()},
     }
+    found: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():
         call()
     # Calls of like length, so that other work on the machine hits them alike.
-    times = {"batched": 1, "single": BATCH, "pymc": 1, "written_out": BATCH}
+    times = {"single": BATCH, "written_out": BATCH, "written_out_gradient": BATCH}
     for _ in range(REPEATS):
         for name, call in calls.items():
-            found[name].append(seconds(partial(several, call, times[name])) / times[name])
+            count = times.get(name, 1)
+            found[name].append(seconds(partial(several, call, count)) / count)
     batched = [t / BATCH for t in found["batched"]]
     yield "stars.batched_microseconds", 1e6 * median(batched), "us"
     yield "stars.single_microseconds", 1e6 * median(found["single"]), "us"
@@ -128,3 +134,7 @@ def run() -> Iterator[Figure]:
         yield f"stars.{name}_ratio", median(a / b for a, b in pairs), ""
         difference = float(peer(*given)) - mixture.log_likelihood(one)[0]
         yield f"stars.{name}_difference", abs(difference), ""
+    gradient = [t / BATCH for t in found["gradient"]]
+    pairs = zip(found["written_out_gradient"], gradient, strict=True)
+    yield "stars.gradient_microseconds", 1e6 * median(gradient), "us"
+    yield "stars.gradient_ratio", median(a / b for a, b in pairs), ""
