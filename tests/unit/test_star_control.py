@@ -10,7 +10,7 @@ from tests import star_study
 from skymix import star_pipeline
 from skymix.domains.stars.build import mixture_of
 from skymix.errors import DataError, StudyError
-from skymix.store import Catalogue, read_product
+from skymix.store import Catalogue, read_posterior, read_product
 from skymix.study.load import any_study_from_mapping
 
 TRUTH = {"mean.x": 0.3, "mean.y": -0.5, "sigma.x": 2.0, "sigma.y": 1.0, "rho.x.y": 0.5}
@@ -87,6 +87,24 @@ def test_what_is_fixed_is_no_parameter_of_the_fit(folder, catalogue):
     assert weights["slow"] / weights["fast"] == pytest.approx(
         values["fraction.slow"] / (1 - values["fraction.slow"])
     )
+
+
+def test_fit_beside_the_fixed_field_and_its_report(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = study(folder, sampler={"live_points": 30, "dlogz": 2, "sample": "rwalk"})
+    fit = tmp_path / "results" / own.name / "fits" / "stars"
+    fit.mkdir(parents=True)
+    catalogue, posterior = fit / "catalogue.h5", fit / "posterior.nc"
+    star_pipeline.read_catalogue(own, catalogue)
+    star_pipeline.sample_posterior(own, catalogue, posterior)
+    draws = read_posterior(posterior)["posterior"]
+    for name, value in star_study.TRUTH.items():
+        assert abs(draws[name].mean() - value) < 5 * draws[name].std(), name
+    assert not any(name.startswith("slow.") for name in draws)
+    star_pipeline.predict_posterior(own, catalogue, posterior, fit / "membership.ecsv")
+    page = star_pipeline.make_report(own, fit.parents[1] / "report").read_text()
+    assert "Fixed before the fit" in page
+    assert "slow: sigma.x" in page
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The report of a study of stars: parameters, members on the sky and in the data, labels."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -34,6 +35,7 @@ from skymix.store import Catalogue
 from skymix.store.base import atomic_path
 from skymix.study.mixture import Split
 from skymix.study.star_study import StarStudy
+from skymix.study.stars import SkyRegion
 
 _THRESHOLD = 0.5
 _MOST_DRAWN = 12  # parameters in a corner plot
@@ -116,6 +118,7 @@ def make_star_report(report: StarReport, output: Path) -> Path:
         parameters=[quantity_row(q) for q in parameters],
         leaves=_leaf_rows(report, {q.name: q for q in shares}),
         labels=_labels(report),
+        fixed=_fixed(report),
         node=report.node,
         pictures=pictures,
         products=_products(report),
@@ -141,14 +144,40 @@ def _facts(report: StarReport) -> list[tuple[str, str]]:
         ("Stars", f"{stars.row.size} kept; removed: {removed or 'none'}"),
     ]
     if settings.region is not None:
-        region = settings.region
-        inner = f"{round_number(region.inner_radius)} to " if region.inner_radius else ""
-        facts.append(
-            ("Region", f"{inner}{round_number(region.radius)}° about"
-             f" {round_number(region.lon, 7)}°, {round_number(region.lat, 7)}°")
-        )  # fmt: skip
+        facts.append(("Region", _region_text(settings.region)))
     facts.append(("Sampler", sampler_text(report.study.sampler)))
     return [*facts, ("Seed of the study", str(report.study.seed))]
+
+
+def _fixed(report: StarReport) -> dict[str, Any] | None:
+    """What a control region fixed: its place, its number of stars, and the values."""
+    control = report.study.control
+    if control is None:
+        return None
+    field = json.loads(report.catalogue.field)
+    coordinates = report.study.catalogue.coordinates
+    values = []
+    for name, value in field["parameters"].items():
+        *_, kind, last = name.split(".")
+        known = kind in ("mean", "sigma") or last == "sigma"
+        unit = (
+            coordinates[last].unit if last in coordinates else next(iter(coordinates.values())).unit
+        )
+        values.append((readable(name), unit_text(unit) if known else "", round_number(value, 4)))
+    return {
+        "node": control.node,
+        "stars": field["stars"],
+        "region": _region_text(control.region),
+        "values": values,
+    }
+
+
+def _region_text(region: SkyRegion) -> str:
+    inner = f"{round_number(region.inner_radius)} to " if region.inner_radius else ""
+    return (
+        f"{inner}{round_number(region.radius)}° about {round_number(region.lon, 7)}°,"
+        f" {round_number(region.lat, 7)}°"
+    )
 
 
 def _run(posterior: xr.DataTree) -> dict[str, Any]:
@@ -158,6 +187,7 @@ def _run(posterior: xr.DataTree) -> dict[str, Any]:
         "draws": int(posterior["posterior"].sizes["draw"]),
         "wall_time": duration(float(a["seconds"])),
         "seed": str(a["seed"]),
+        "warnings": [],
     }
     if "nested" not in posterior.children:
         return facts | chain_facts(a)
