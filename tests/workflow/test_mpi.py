@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from tests import star_study
 
-from skymix import pipeline
+from skymix import pipeline, star_pipeline
 from skymix.errors import DataError, StudyError
 from skymix.store import RunProduct, read_posterior, read_product
 from skymix.study import study_from_mapping
 from skymix.study.default import DEFAULT_STUDY
+from skymix.study.load import any_study_from_mapping
 from skymix.warm_up import _tiny
 
 SCRIPT = Path(__file__).with_name("ranks.py")
@@ -89,7 +91,8 @@ def skymix(tool, start) -> Callable[..., subprocess.Popen[str]]:
     """Start sample-posterior with a study on a number of ranks, 0 for no mpiexec."""
 
     def begin(ranks: int, study: str, output: str, *options: str) -> subprocess.Popen[str]:
-        names = f"{study}.yaml", "likelihood.h5", "-o", output
+        source = "catalogue.h5" if study == "stars" else "likelihood.h5"
+        names = f"{study}.yaml", source, "-o", output
         return start(ranks, tool("skymix"), "sample-posterior", *names, *options)
 
     return begin
@@ -165,6 +168,29 @@ def test_a_signal_stops_with_a_checkpoint(skymix, folder, whole, number, ranks) 
     assert text.count("centre_5h: going on from iteration") == 1
     assert_same(read_posterior(folder / output), whole)
     assert not kept.exists()
+
+
+@pytest.fixture
+def stars(folder):
+    """A study of stars, and its posterior without interruption."""
+    star_study.write(folder, star_study.table()[:60])
+    sampler = {"live_points": 60, "dlogz": 5.0, "sample": "rwalk", "checkpoint_every": 0.1}
+    raw = star_study.raw(data=str(folder), sampler=sampler)
+    raw["components"]["cluster"] = raw["components"]["cluster"]["factors"]["motion"]
+    pipeline.freeze_study(raw, folder / "stars.yaml")
+    study, catalogue = any_study_from_mapping(raw), folder / "catalogue.h5"
+    star_pipeline.read_catalogue(study, catalogue)
+    star_pipeline.sample_posterior(study, catalogue, folder / "stars.nc")
+    return read_posterior(folder / "stars.nc")
+
+
+def test_stars_go_on_from_a_checkpoint(skymix, folder, stars) -> None:
+    process = skymix(2, "stars", "again.nc")
+    wait_for(folder / "again.nc.checkpoint", process)
+    process.send_signal(signal.SIGUSR1)
+    assert "skymix: stopped by SIGUSR1 after" in finish(process, 85)
+    assert "going on from iteration" in finish(skymix(0, "stars", "again.nc"))
+    assert_same(read_posterior(folder / "again.nc"), stars)
 
 
 def test_a_killed_parent_costs_what_came_after_the_checkpoint(skymix, folder, whole) -> None:
