@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.surveys import run_workflow, write_survey
+from tests.survey import survey, write_survey
+
+from benchmarks.surveys import run_workflow
 
 LONG = True
 OBSERVATIONS = 1000
@@ -14,7 +16,7 @@ def run() -> Iterator[tuple[str, float, str]]:
     """Wall time of the fan-out and of all after it, and what a run costs that has nothing to do."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        write_survey(folder, OBSERVATIONS)
+        write_survey(folder, survey(), OBSERVATIONS)
         fan_out, _, _ = run_workflow(folder, "--cores", "all", "--until", "marginalise_bundle")
         rest, _, _ = run_workflow(folder, "--cores", "all")
         nothing, _, _ = run_workflow(folder, "-n")

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.surveys import run_workflow, write_survey
+from tests.survey import survey, write_survey
+
+from benchmarks.surveys import run_workflow
 
 
 def run() -> Iterator[tuple[str, float, str]]:
     """Wall time, memory and number of jobs of a dry run."""
     for number in (1000, 10_000):
         with TemporaryDirectory() as name:
-            write_survey(Path(name), number)
+            write_survey(Path(name), survey(), number)
             seconds, memory, text = run_workflow(Path(name), "-n")
         jobs = re.search(r"^total +(\d+)$", text, re.MULTILINE)
         assert jobs is not None
