@@ -12,6 +12,9 @@ nodes=${SLURM_LAB_NODES:-3}
 cpus=${SLURM_LAB_CPUS:-4}
 port=${SLURM_LAB_PORT:-16817}
 host=$(hostname -s)
+# MPICH names its shared memory after the job: one of a number that was killed before would find the
+# memory of the dead (UCX: failed to unpack address) and hang. So no number comes twice.
+first=$((1 + $(date +%s) % 60000000))
 
 die() { echo "slurm: $*" >&2; exit 1; }
 
@@ -71,6 +74,7 @@ SlurmctldTimeout=20
 KillWait=2
 OverTimeLimit=1
 MinJobAge=3600
+FirstJobId=$first
 MaxArraySize=10001
 SchedulerParameters=batch_sched_delay=0,sched_min_interval=0,sched_interval=1,bf_interval=2
 PropagateResourceLimits=NONE
