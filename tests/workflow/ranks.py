@@ -43,7 +43,7 @@ class Hill:
             raise SkymixError("rank 0 cannot go on")
         if FAULT == "silent" and RANK == 1:
             time.sleep(60)
-        if FAULT == "killed" and RANK == 1:
+        if FAULT in ("killed", "far") and RANK == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -54,6 +54,11 @@ def sample(executor) -> None:
     print(f"evidence {run.log_evidence!r}")
 
 
+if FAULT == "far":
+    mpi._alive = lambda place: True  # as of a process on another machine
+if FAULT == "late":
+    mpi._START = 2
+    time.sleep(60 * RANK)
 if FAULT == "silent":
     mpi._PATIENCE, mpi._SLOWER = 2.0, 0.0
 sys.argv = ["skymix", "run"]
