@@ -290,5 +290,13 @@ def test_a_killed_rank_ends_all(start, tool, option) -> None:
     assert "Killed (signal 9)" in text or "has died" in text
 
 
+def test_a_rank_that_does_not_start_ends_all(start) -> None:
+    process = start(2, sys.executable, SCRIPT, "late")
+    text, _ = process.communicate(timeout=50)
+    assert process.returncode != 0
+    assert text.count("skymix: error: 2 ranks did not find each other within 2 s") == 1
+    assert "evidence" not in text
+
+
 def test_no_fault_no_word(start) -> None:
     assert "evidence" in finish(start(2, sys.executable, SCRIPT, "none"))

@@ -20,6 +20,7 @@ from skymix.sampling.launch import announced_ranks
 from skymix.sampling.problem import Problem
 from skymix.sampling.shared import share
 from skymix.sampling.stop import StopRequest
+from skymix.sampling.time_limit import time_limit
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ _GRACE = 5  # looks
 _PATIENCE = 300.0  # seconds that a rank may take longer than ...
 _SLOWER = 20.0  # ... so many times what rank 0 took for as many tasks
 _ORPHANED = 3600.0  # seconds without a word from rank 0
+_START = 300  # seconds until all ranks have found each other
 
 
 def run_on_ranks(main: Callable[[Executor], None]) -> None:
@@ -242,8 +244,10 @@ def _start_mpi(ranks: int) -> Any:
             f"{ranks} ranks were started, but MPI cannot be used here ({error}); install mpi4py"
             " and an MPI library, or start one process"
         ) from None
+    late = f"{ranks} ranks did not find each other within {_START} s; run again"
     if not MPI.Is_initialized():
-        MPI.Init()
+        with time_limit(_START, late):
+            MPI.Init()
     comm = MPI.COMM_WORLD
     if comm.size != ranks:
         library = MPI.Get_library_version().split("\n")[0].strip("\0 ")
