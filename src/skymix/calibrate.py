@@ -12,7 +12,6 @@ from skymix.errors import DataError, StudyError
 from skymix.store import LikelihoodTables, Provenance, file_sha256, read_product, write_product
 from skymix.store.calibration import Calibration
 from skymix.store.lineage import require_settings
-from skymix.store.posterior import read_posterior
 from skymix.study import Study
 from skymix.study.observation import SimulatedEvents
 from skymix.study.stages import response_key, stage_settings, stream_seed
@@ -119,10 +118,9 @@ def _fitted(survey: Study, fit: str, responses: Path, folder: Path) -> tuple[xr.
         number += pipeline.simulate_events(survey, name, response, path).number
         outputs = {leaf: marginals / name / f"{leaf}.h5" for leaf in survey.tree.leaves()}
         pipeline.marginalise_together(survey, name, path, response, outputs)
-    likelihood, posterior = folder / "likelihood.h5", folder / "posterior.nc"
+    likelihood = folder / "likelihood.h5"
     pipeline.gather_marginals(survey, fit, events, marginals, likelihood)
-    pipeline.sample_posterior(survey, likelihood, posterior)
-    return read_posterior(posterior).load(), number
+    return pipeline.draw_posterior(survey, likelihood), number
 
 
 def gather_calibration(study: Study, fit: str, parts: Sequence[Path], output: Path) -> str:

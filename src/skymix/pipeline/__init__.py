@@ -10,11 +10,12 @@ from skymix.pipeline.observations import (
     simulate_events,
     tabulate_response,
 )
-from skymix.pipeline.posterior import merge_runs, sample_posterior
+from skymix.pipeline.posterior import draw_posterior, merge_runs, sample_posterior
 from skymix.pipeline.results import make_report, predict_posterior, summary
 from skymix.pipeline.studies import fit_of, freeze_study, load, parameter_priors
 
 __all__ = [
+    "draw_posterior",
     "fit_of",
     "freeze_study",
     "gather_marginals",

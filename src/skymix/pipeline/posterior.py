@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from skymix.nested_runs import check_run, check_runs, merged, nested_run, run_product
@@ -22,6 +23,8 @@ from skymix.study.mixture import LaplaceSampler, NestedSampler, NutsSampler
 from skymix.study.stages import stage_settings, stream_seed
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from skymix.mixture import RateMixture, TabulatedMixture
     from skymix.sampling import ChainRun, Executor, Progress, WeightedRun
 
@@ -50,13 +53,10 @@ def sample_posterior(
         If a nested run was asked to stop; its checkpoint is written.
     """
     from skymix.sampling import Progress, check_evidence
-    from skymix.store.tables import mixture_of
 
     settings = study.sampler
     check_run(study.sampler, run)
-    tables = read_product(likelihood, LikelihoodTables)
-    require_settings(likelihood, stage_settings(study, "likelihood"))
-    mixture = mixture_of(tables, study.likelihood.precision, study.likelihood.threads)
+    tables, mixture = _tables(study, likelihood)
     fit = fit_of(study, tables.observations)
     seed = _sampler_seed(study, fit)
     made_with = stage_settings(study, "posterior")
@@ -64,7 +64,7 @@ def sample_posterior(
     progress = Progress(fit if run is None else f"{fit}, run {run}")
     if not isinstance(settings, NestedSampler):
         draws = _draws(mixture, settings, seed, progress)
-        _write_posterior(output, draws, mixture, tables, {}, provenance)
+        write_posterior(output, _tree(draws, mixture, tables, seed), provenance)
         return
     identity = {"likelihood tables": file_sha256(likelihood), "seed": str(seed)}
     identity |= {"sampler settings": json.dumps(made_with, sort_keys=True), "run": str(run)}
@@ -73,27 +73,53 @@ def sample_posterior(
         mixture, settings, seeds, progress, executor, checkpoint, identity, deadline
     ) as nested:
         if run is None:
-            check = check_evidence(mixture, seed)
-            _write_posterior(output, nested, mixture, tables, check, provenance)
+            tree = _tree(nested, mixture, tables, seed, check_evidence(mixture, seed))
+            write_posterior(output, tree, provenance)
         else:
             write_product(output, run_product(nested), provenance)
+
+
+def draw_posterior(study: Study, likelihood: Path) -> "xr.DataTree":
+    """The posterior of a likelihood, as `sample_posterior` writes it; it stays in memory.
+
+    A nested run keeps no checkpoint and leaves out the check of its evidence.
+    """
+    from skymix.sampling import Progress
+
+    settings = study.sampler
+    check_run(settings, None)
+    tables, mixture = _tables(study, likelihood)
+    fit = fit_of(study, tables.observations)
+    seed, progress = _sampler_seed(study, fit), Progress(fit)
+    if not isinstance(settings, NestedSampler):
+        return _tree(_draws(mixture, settings, seed, progress), mixture, tables, seed)
+    with nested_run(mixture, settings, seed, progress, None, None, {}, None) as nested:
+        return _tree(nested, mixture, tables, seed)
 
 
 def merge_runs(study: Study, likelihood: Path, runs: Sequence[Path], output: Path) -> None:
     """Merge independent runs into one posterior and write it."""
     from skymix.sampling import check_evidence
-    from skymix.store.tables import mixture_of
 
     check_runs(study.sampler, runs)
-    tables = read_product(likelihood, LikelihoodTables)
-    require_settings(likelihood, stage_settings(study, "likelihood"))
+    tables, mixture = _tables(study, likelihood)
     settings = stage_settings(study, "posterior")
     run = merged(runs, settings, likelihood)
-    mixture = mixture_of(tables, study.likelihood.precision, study.likelihood.threads)
     seed = _sampler_seed(study, fit_of(study, tables.observations))
     provenance = Provenance(settings, inputs_of(likelihood, *runs), seed)
-    check = check_evidence(mixture, seed)
-    _write_posterior(output, run, mixture, tables, check, provenance)
+    tree = _tree(run, mixture, tables, seed, check_evidence(mixture, seed))
+    write_posterior(output, tree, provenance)
+
+
+def _tables(
+    study: Study, likelihood: Path
+) -> "tuple[LikelihoodTables, TabulatedMixture | RateMixture]":
+    """Tables of a likelihood, made with the settings of this study, and their mixture."""
+    from skymix.store.tables import mixture_of
+
+    tables = read_product(likelihood, LikelihoodTables)
+    require_settings(likelihood, stage_settings(study, "likelihood"))
+    return tables, mixture_of(tables, study.likelihood.precision, study.likelihood.threads)
 
 
 def _sampler_seed(study: Study, fit: str) -> int:
@@ -135,14 +161,14 @@ def _draws(
     )
 
 
-def _write_posterior(
-    output: Path,
+def _tree(
     run: "WeightedRun | ChainRun",
     mixture: "TabulatedMixture | RateMixture",
     tables: LikelihoodTables,
-    check: Mapping[str, Any],
-    provenance: Provenance,
-) -> None:
+    seed: int,
+    check: Mapping[str, Any] = MappingProxyType({}),
+) -> "xr.DataTree":
+    """Groups of a posterior, with the results of a check among its attributes."""
     from skymix.sampling import WeightedRun, chains_tree, posterior_tree
     from skymix.store.tables import units_of
 
@@ -152,11 +178,11 @@ def _write_posterior(
         units_of(tables),
         {"multiplicity": tables.multiplicity},
         json.loads(tables.truth),
-        provenance.seed or 0,
+        seed,
     )
     if isinstance(run, WeightedRun):
         tree = posterior_tree(run, *shared)
     else:
         tree = chains_tree(run, *shared)
     tree.attrs.update(check)
-    write_posterior(output, tree, provenance)
+    return tree
