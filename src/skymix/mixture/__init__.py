@@ -1,5 +1,12 @@
 """Mixture tree, priors and likelihood: pure numbers, no units, no files."""
 
+import sys
+
+if "t" in sys.abiflags:  # the kernel declares objects as other Pythons have them
+    raise ImportError(
+        "skymix needs a Python with its global interpreter lock, not a free-threaded one"
+    )
+
 try:
     import skymix.mixture._kernel  # noqa: F401 (what all else here needs)
 except ImportError as error:

@@ -2,6 +2,8 @@
 
 import gc
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -106,3 +108,10 @@ def test_arrays_of_another_type_are_refused():
             wrong.log_sum(np.zeros((1, 1), dtype=int), np.ones((1, 1)))
     with pytest.raises(TypeError):
         tiled.log_sum(np.zeros((1, 1)), np.ones((1, 1)))  # rows are whole numbers
+
+
+def test_free_threaded_python_is_refused():
+    command = "import sys; sys.abiflags = 't'; import skymix.mixture"
+    run = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "not a free-threaded one" in run.stderr
