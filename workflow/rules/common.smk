@@ -27,10 +27,11 @@ try:
 except SkymixError as error:
     raise WorkflowError(str(error)) from None
 
-# Jobs find the `skymix` that was installed beside this snakemake.
+# Jobs find the `skymix` that was installed beside this snakemake. A prefix takes the place of
+# snakemake's own, without which the failure of all but the last command of a pipe is not seen.
 FOLDER = Path(sys.executable).parent
 SKYMIX = str(FOLDER / "skymix")
-shell.prefix(f"export PATH={shlex.quote(str(FOLDER))}:$PATH; ")
+shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(FOLDER))}:$PATH; ")
 
 FITS = STUDY.fitted()
 RUNS = range(1, getattr(STUDY.sampler, "runs", 1) + 1)
