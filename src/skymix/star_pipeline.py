@@ -1,6 +1,7 @@
 """The stages of an analysis of stars: each reads products, calls the library and writes one."""
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -125,7 +126,9 @@ def _chains(
 ) -> "ChainRun":
     from skymix.sampling import model_from_mixture, nuts_starts, sample_nuts
 
-    return sample_nuts(
+    started = time.monotonic()
+    starts = nuts_starts(mixture, settings.chains, seed)
+    run = sample_nuts(
         model_from_mixture(mixture),
         settings.chains,
         settings.tune,
@@ -135,8 +138,9 @@ def _chains(
         seed,
         mixture.names,
         progress,
-        nuts_starts(mixture, settings.chains, seed),
+        starts,
     )
+    return replace(run, seconds=time.monotonic() - started)
 
 
 def merge_runs(study: StarStudy, catalogue: Path, runs: Sequence[Path], output: Path) -> None:
