@@ -27,6 +27,8 @@ from skymix.report.rounding import round_to_error
 from skymix.report.style import PAGE, POSTERIOR, TRUTH
 
 LEVELS = (0.68, 0.95)
+_MANY = 5  # parameters, beyond which panels are so narrow that a unit takes a line of its own
+_CHARACTER = 0.055  # width of one of a tick's label, inches
 _DECADE = 10.0  # a parameter that spans less is drawn on a linear axis
 
 
@@ -55,7 +57,8 @@ def corner_figure(quantities: Sequence[Quantity]) -> Figure:
         smooth=1.0,
         levels=LEVELS,
         labels=[
-            parameter_label(q.name, q.unit, p) for q, p in zip(quantities, powers, strict=True)
+            parameter_label(q.name, q.unit, p).replace(" [", "\n[" if n > _MANY else " [")
+            for q, p in zip(quantities, powers, strict=True)
         ],
         quiet=True,
         plot_datapoints=False,
@@ -132,7 +135,7 @@ def _finish(
     scales: Sequence[str],
 ) -> None:
     n = len(quantities)
-    margin = 0.64 / figure.get_figwidth()
+    margin = (0.82 if n > _MANY else 0.64) / figure.get_figwidth()
     figure.subplots_adjust(
         left=margin, bottom=margin, right=0.99, top=1 - 0.3 / figure.get_figwidth(),
         wspace=0.07, hspace=0.07,
@@ -143,7 +146,8 @@ def _finish(
             if j > i:
                 axes[i, j].set_visible(False)
             else:
-                _cell(axes[i, j], i, j, n, scales)
+                width = axes[i, j].get_position().width * figure.get_figwidth()
+                _cell(axes[i, j], i, j, n, scales, width)
                 _place_labels(axes[i, j], figure.get_figheight())
         if quantity.truth is None:
             continue
@@ -164,7 +168,7 @@ def _diagonal(axes: Axes, quantity: Quantity, factor: float) -> None:
     axes.set_title(rounded.mathtext(), pad=4)
 
 
-def _cell(axes: Axes, i: int, j: int, n: int, scales: Sequence[str]) -> None:
+def _cell(axes: Axes, i: int, j: int, n: int, scales: Sequence[str], width: float) -> None:
     for axis, scale, shown in (
         (axes.xaxis, scales[j], i == n - 1),
         (axes.yaxis, scales[i], j == 0 and i > 0),
@@ -176,7 +180,10 @@ def _cell(axes: Axes, i: int, j: int, n: int, scales: Sequence[str]) -> None:
             axis.set_major_locator(FixedLocator(_log_ticks(low, high)))
             axis.set_minor_locator(LogLocator(subs=range(2, 10)))
         else:
-            axis.set_major_locator(FixedLocator(_linear_ticks(low, high)))
+            ticks = _linear_ticks(low, high)
+            if axis is axes.xaxis:
+                ticks = _apart(ticks, width / (high - low))
+            axis.set_major_locator(FixedLocator(ticks))
         axis.set_major_formatter(_formatter(scale) if shown else NullFormatter())
         axis.set_minor_formatter(NullFormatter())
     axes.tick_params(which="both", direction="in", top=True, right=i != j, length=2.5)
@@ -205,6 +212,15 @@ def _linear_ticks(low: float, high: float) -> list[float]:
     ticks = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(low, high)
     margin = 0.1 * (high - low)
     return [float(t) for t in ticks if low + margin <= t <= high - margin]
+
+
+def _apart(ticks: list[float], scale: float) -> list[float]:
+    """Every tick, every other one and so on, so that labels are apart at so many inches a unit."""
+    longest = _CHARACTER * (1 + max((len(f"{tick:.6g}") for tick in ticks), default=0))
+    step = 1
+    while len(ticks) > step and (ticks[step] - ticks[0]) * scale < longest:
+        step += 1
+    return ticks[(len(ticks) - 1) % step // 2 :: step]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
