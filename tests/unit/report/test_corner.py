@@ -1,0 +1,33 @@
+"""The corner plot of many parameters: labels that do not meet."""
+
+import numpy as np
+import pytest
+
+from skymix.report.figures.corner import corner_figure
+from skymix.report.quantities import Quantity
+from skymix.report.style import journal_style
+
+
+def quantity(j):
+    draws = np.random.default_rng(j).normal(-2.8, 0.005, 400)
+    return Quantity(f"cluster.mean.pmdec{j}", "mas / yr", draws, np.empty(0), None, False)
+
+
+@pytest.mark.parametrize("n", [3, 8])
+def test_labels_of_neighbours_are_apart(n):
+    with journal_style():
+        figure = corner_figure([quantity(j) for j in range(n)])
+        figure.draw_without_rendering()
+        below = [axes for axes in figure.axes if axes.get_visible()][-n:]
+        for boxes in (
+            [axes.xaxis.label.get_window_extent() for axes in below],
+            [
+                text.get_window_extent()
+                for axes in below
+                for text in axes.get_xticklabels()
+                if text.get_text()
+            ],
+        ):
+            assert len(boxes) >= n
+            for left, right in zip(boxes[:-1], boxes[1:], strict=True):
+                assert left.x1 < right.x0
