@@ -1,5 +1,7 @@
 """The corner plot of many parameters: labels that do not meet."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -29,5 +31,5 @@ def test_labels_of_neighbours_are_apart(n):
             ],
         ):
             assert len(boxes) >= n
-            for left, right in zip(boxes[:-1], boxes[1:], strict=True):
+            for left, right in pairwise(boxes):
                 assert left.x1 < right.x0
