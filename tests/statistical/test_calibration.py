@@ -117,8 +117,9 @@ def test_ranks_are_uniform(kind, tmp_path):
     assert calibration_p_value(calibration) > 0.01
 
 
-@pytest.mark.parametrize("kind", ["fractions", "extended"])
-def test_background_smeared_twice_is_found_out(kind, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kind", "surveys"), [("fractions", 25), ("extended", 40)])
+def test_background_smeared_twice_is_found_out(kind, surveys, tmp_path, monkeypatch):
+    """With p far below the 1e-3 that is asked for: 1e-14 and 1e-6."""
     right = observe.marginalise_background
 
     def smeared(exposure, data, binned, normalisation, *names):
@@ -133,7 +134,7 @@ def test_background_smeared_twice_is_found_out(kind, tmp_path, monkeypatch):
         )
 
     monkeypatch.setattr(observe, "marginalise_background", smeared)
-    assert calibration_p_value(calibrated(study_of(kind), tmp_path, 60)) < 1e-3
+    assert calibration_p_value(calibrated(study_of(kind), tmp_path, surveys)) < 1e-3
 
 
 def test_an_energy_scale_is_refused(tmp_path):
@@ -150,13 +151,13 @@ def test_an_energy_scale_is_refused(tmp_path):
 
 def test_parts_make_the_whole_and_a_figure(tmp_path):
     study = study_of("extended")
-    whole = calibrated(study, tmp_path, 4)
+    whole = calibrated(study, tmp_path, 2)
     likelihood, responses = tmp_path / "likelihood.h5", tmp_path / "response"
     parts = [tmp_path / f"{k}.h5" for k in range(2)]
     for k, path in enumerate(parts):
-        calibrate(study, "joint", likelihood, responses, range(2 * k, 2 * k + 2), path)
+        calibrate(study, "joint", likelihood, responses, [k], path)
     text = gather_calibration(study, "joint", parts, tmp_path / "joined.h5")
-    assert "4 surveys" in text
+    assert "2 surveys" in text
     np.testing.assert_array_equal(
         read_product(tmp_path / "joined.h5", Calibration).rank, whole.rank
     )

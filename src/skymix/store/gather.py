@@ -108,7 +108,7 @@ def gather_tables(
     truth = _truth(observed, axes, model, expected)
     dataset, order = _datasets(observed, expected)
     observed, rows = [observed[o] for o in order], expected[order]
-    with stream_product(path, LikelihoodTables, provenance) as stream:
+    with stream_product(path, LikelihoodTables, provenance, len(observed)) as stream:
         gathering = _Gathering(stream, observed, axes, rows, dataset, model)
         for number in range(len(observed)):
             gathering.add(number)

@@ -32,17 +32,18 @@ class ProductStream:
     file : open HDF5 file
     kind : class of the product
     path : for messages
+    blocks : how many blocks a dataset will have; they may differ in size
     """
 
-    def __init__(self, file: h5py.File, kind: Any, path: str) -> None:
-        self._file, self._path = file, path
+    def __init__(self, file: h5py.File, kind: Any, path: str, blocks: int) -> None:
+        self._file, self._path, self._blocks = file, path, blocks
         self._meta = {f.name: f.metadata for f in dataclasses.fields(kind) if "dims" in f.metadata}
         self._attributes: dict[str, Any] = {}
 
     def append(self, name: str, block: np.ndarray[Any, Any]) -> None:
         """Append a block, (..., n), to a dataset; all blocks agree in the other dimensions."""
         values = self._checked(name, block)
-        dataset = self._dataset(name, values.shape[:-1])
+        dataset = self._dataset(name, values.shape[:-1], values.shape[-1])
         start = dataset.shape[-1]
         dataset.resize(start + values.shape[-1], axis=values.ndim - 1)
         dataset[..., start:] = values
@@ -52,7 +53,7 @@ class ProductStream:
     ) -> None:
         """Write some rows of a table of `height` rows, from the column `start` on."""
         values = self._checked(name, block)
-        dataset = self._dataset(name, (height,))
+        dataset = self._dataset(name, (height,), values.shape[1])
         stop = start + values.shape[1]
         if dataset.shape[1] < stop:
             dataset.resize(stop, axis=1)
@@ -78,11 +79,13 @@ class ProductStream:
         check_values(values, name, self._meta[name], self._path)
         return values
 
-    def _dataset(self, name: str, height: tuple[int, ...]) -> h5py.Dataset:
+    def _dataset(self, name: str, height: tuple[int, ...], first: int) -> h5py.Dataset:
+        """A dataset; a new one is given chunks that suit the width of its first block."""
         if name in self._file:
             return self._file[name]
-        # The chunks that are being filled, one a row, are held in memory.
-        width = _CACHE // (16 * int(np.prod(height)))
+        # The chunks that are being filled, one a row, are held in memory. A chunk is compressed
+        # whole, so it should not be much wider than the dataset will be.
+        width = min(_CACHE // (16 * int(np.prod(height))), self._blocks * first)
         dataset = self._file.create_dataset(
             name,
             shape=(*height, 0),
@@ -97,9 +100,9 @@ class ProductStream:
 
 @contextmanager
 def stream_product(
-    path: Path | str, kind: type[Any], provenance: Provenance
+    path: Path | str, kind: type[Any], provenance: Provenance, blocks: int
 ) -> Iterator[ProductStream]:
-    """Write a product block by block; the file appears whole when the block succeeds, or not.
+    """Write a product in so many blocks; the file appears whole when all succeed, or not.
 
     Raises
     ------
@@ -110,7 +113,7 @@ def stream_product(
         disk = _Disk(raw)
         try:
             with h5py.File(disk, "w", libver="latest", rdcc_nbytes=_CACHE) as file:
-                stream = ProductStream(file, kind, str(path))
+                stream = ProductStream(file, kind, str(path), blocks)
                 yield stream
                 file.flush()
                 disk.check()

@@ -15,7 +15,7 @@ NOTHING = Provenance({}, {}, 3)
 
 def stream(path, product, widths) -> None:
     """Write a product with its table in blocks of these widths."""
-    with stream_product(path, LikelihoodTables, NOTHING) as out:
+    with stream_product(path, LikelihoodTables, NOTHING, len(widths)) as out:
         start = 0
         for width in widths:
             part = slice(start, start + width)
