@@ -2,11 +2,12 @@
 
 A start of Python and its libraries takes longer than the work on a small observation. What is there
 already, made with these settings, from these files, by this version, is kept: so a bundle that was
-interrupted goes on, and one that gains an observation makes that one only.
+interrupted goes on, and one that gains an observation makes that one only. A response that other
+jobs use, too, is theirs: made anew here, it would outdate what they have made from it.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,13 @@ def marginalise_bundle(study: Study, observations: Sequence[str], output: Path) 
     """
     root, made = results_folder(study), 0
     sums: dict[str, str] = {}
+    others = set(study.observations) - set(observations)
+    shared = {response_key(study, name) for name in others}
     for name in observations:
-        products = list(_before(study, name))
+        products = list(_before(study, name, shared))
         for product in products:
-            if not _is_valid(product):
+            left = product.shared and product.path.exists()
+            if not left and not _is_valid(product):
                 product.make()
                 made += 1
         marginals = _marginals(study, name)
@@ -63,13 +67,14 @@ class _Product:
 
 @dataclass(frozen=True)
 class _Made(_Product):
-    """A product with the stage that makes it."""
+    """A product with the stage that makes it; `shared` is one that other jobs use, too."""
 
     make: Callable[[], object]
+    shared: bool = False
 
 
-def _before(study: Study, name: str) -> tuple[_Made, _Made]:
-    """Response and events of an observation."""
+def _before(study: Study, name: str, shared: Container[str]) -> tuple[_Made, _Made]:
+    """Response and events of an observation, and whether the response is a shared one."""
     response, events = _paths(study, name)
     irf, recorded = response_file(study, name), event_files(study, name)
     tables = component_tables(study, *study.components)
@@ -80,6 +85,7 @@ def _before(study: Study, name: str) -> tuple[_Made, _Made]:
             stage_settings(study, "response", observation=name),
             [irf] if irf else [],
             lambda: pipeline.tabulate_response(study, name, response),
+            response_key(study, name) in shared,
         ),
         _Made(
             events,

@@ -55,6 +55,18 @@ def test_bundle_makes_what_is_missing_and_nothing_else(load, tmp_path):
     assert marginalise_bundle(load(fewer_nodes), NAMES, output) == 1 + len(COMPONENTS)
 
 
+def test_bundle_leaves_a_response_that_others_use(load, tmp_path, monkeypatch):
+    study, output = load(), tmp_path / "bundle.json"
+    response = tmp_path / f"results/survey/response/{response_key(study, NAMES[0])}.h5"
+    pipeline.tabulate_response(study, NAMES[0], response)
+    before = response.stat()
+    monkeypatch.setattr("skymix.__version__", "of tomorrow")
+    assert marginalise_bundle(study, NAMES[:1], output) == 1 + len(COMPONENTS)
+    assert response.stat() == before
+    # In a bundle of all that use it, it is the bundle's own.
+    assert marginalise_bundle(study, NAMES, output) == 1 + len(NAMES) * (1 + len(COMPONENTS))
+
+
 def test_bundle_makes_what_single_jobs_make(load, tmp_path):
     study = load()
     marginalise_bundle(study, NAMES, tmp_path / "bundle.json")
