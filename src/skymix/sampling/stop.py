@@ -73,7 +73,10 @@ def deadline(walltime: float | None, environment: Mapping[str, str]) -> float | 
 
 
 def _end_of_job(job: str, environment: Mapping[str, str]) -> float | None:
-    """End of a SLURM job as squeue has it; snakemake's job steps are not told by a variable."""
+    """End of a SLURM job as squeue has it; snakemake's job steps are not told by a variable.
+
+    A job without a limit has none.
+    """
     try:
         said = subprocess.run(
             ["squeue", "--noheader", "--jobs", job, "--format", "%e"],
@@ -83,7 +86,7 @@ def _end_of_job(job: str, environment: Mapping[str, str]) -> float | None:
             timeout=_PATIENCE,
             check=True,
         ).stdout.strip()
-        return datetime.fromisoformat(said).timestamp()
+        return None if said == "NONE" else datetime.fromisoformat(said).timestamp()
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         logging.warning(
             "the end of SLURM job %s is not known (%s); --walltime can tell it", job, error

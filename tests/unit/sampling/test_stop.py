@@ -56,9 +56,10 @@ def test_squeue_is_asked_for_the_end_of_a_slurm_job(squeue, caplog) -> None:
     end = datetime.now().replace(microsecond=0) + timedelta(minutes=5)
     environment = squeue(end.isoformat())
     assert deadline(None, environment) == end.timestamp()
+    assert deadline(None, squeue("NONE")) is None  # a job without a limit
     assert not caplog.records
     assert deadline(None, {**environment, "SLURM_JOB_ID": "13"}) is None  # squeue fails
-    assert deadline(None, squeue("NONE")) is None
+    assert deadline(None, squeue("soon")) is None
     assert [record.message.split(" (")[0] for record in caplog.records] == [
         "the end of SLURM job 13 is not known",
         "the end of SLURM job 12 is not known",
