@@ -69,6 +69,8 @@ def fit_null(problem: Problem, fixed: Mapping[str, float], draws: int, seed: int
         return Null(theta[0], float(problem.log_likelihood(theta)[0]), 0.0)
     run, _ = sample_conditional(problem, fixed, draws, seed)
     mean = np.exp(run.log_weight) @ run.samples
+    # A mean of equal numbers may be off by its rounding, and so beyond the end of a grid.
+    mean[[problem.names.index(name) for name in fixed]] = list(fixed.values())
     return Null(mean, run.log_evidence, run.log_evidence_error)
 
 

@@ -6,7 +6,7 @@ from scipy import integrate, stats
 
 from skymix.errors import SkymixError
 from skymix.mixture import Data, LeafTable, ParameterAxis, RateMixture, Tree, prior_from_mapping
-from skymix.sampling.limits import upper_limits, weighted_quantile
+from skymix.sampling.limits import fit_null, upper_limits, weighted_quantile
 
 BACKGROUND = 9.0
 MASSES = np.array([1.0, 2.0])
@@ -79,6 +79,15 @@ def test_free_background():
     expected = np.interp(0.95, cumulative / cumulative[-1], signal)
     found = limits(counting(count, free_background=True))
     np.testing.assert_allclose(found.limit, expected / PER_FACTOR, rtol=0.02)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_null_keeps_what_is_fixed_to_the_last_bit(seed):
+    problem = counting(9, free_background=True)
+    null = fit_null(problem, {"mass": 1.1, "amplitude.signal": 0.0}, 2000, seed)
+    values = dict(zip(problem.names, null.theta.tolist(), strict=True))
+    assert (values["mass"], values["amplitude.signal"]) == (1.1, 0.0)
+    assert 0.5 < values["amplitude.background"] < 1.5
 
 
 def test_end_of_the_prior_does_not_shape_the_limit():
