@@ -79,7 +79,8 @@ class Nuisance(Section):
     """A factor on the expected counts of some components: how well their rate is known."""
 
     components: tuple[Name, ...] = Field(
-        min_length=1, description="Components whose counts it multiplies."
+        min_length=1,
+        description="Components whose counts it multiplies; a split stands for all below it.",
     )
     prior: FreeFactor = Field(description="Prior of the factor.")
     per: Annotated[
@@ -184,18 +185,19 @@ def check_amplitudes(amplitudes: Mapping[str, Factor], tree: Split) -> None:
 
 
 def check_nuisances(
-    nuisances: Mapping[str, Nuisance], components: Sequence[str], observations: Sequence[str]
+    nuisances: Mapping[str, Nuisance], tree: Split, observations: Sequence[str]
 ) -> None:
     """Refuse nuisances of what the study does not hold; ValueError says which."""
+    components = tree.leaves()
     for name, nuisance in nuisances.items():
         place = f"likelihood.nuisances.{name}"
         if name in ("amplitude", "fraction", "weight", "counts", "truth"):
             raise ValueError(f"{place}: this name is taken; choose another")
-        unknown = [c for c in nuisance.components if c not in components]
-        if unknown or len(set(nuisance.components)) < len(nuisance.components):
+        named = [leaf for c in nuisance.components for leaf in tree.leaves_of(c)]
+        if not set(named) <= set(components) or len(set(named)) < len(named):
             raise ValueError(
-                f"{place}.components: must list components, each once; components are"
-                f" {_names(components)}"
+                f"{place}.components: must list components, each once, or splits that stand for"
+                f" them; components are {_names(components)}"
             )
         if isinstance(nuisance.per, str):
             continue

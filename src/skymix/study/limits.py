@@ -99,7 +99,7 @@ def check_limits(
     observations: Iterable[tuple[str, Observation]],
 ) -> None:
     """Refuse limits that cannot be set; ValueError says why."""
-    parts = [components.get(name) for name in _parts(limits, tree)]
+    parts = [components.get(name) for name in tree.leaves_of(limits.component)]
     searched_for = [c for c in parts if isinstance(c, DarkMatter | DecayingDarkMatter)]
     if len(searched_for) < len(parts):
         known = [n for n, c in components.items() if isinstance(c, DarkMatter | DecayingDarkMatter)]
@@ -184,14 +184,9 @@ def limited_components(study: "Study") -> dict[str, DarkMatter | DecayingDarkMat
     assert study.limits is not None
     return {
         name: component
-        for name in _parts(study.limits, study.tree)
+        for name in study.tree.leaves_of(study.limits.component)
         if isinstance(component := study.components[name], DarkMatter | DecayingDarkMatter)
     }
-
-
-def _parts(limits: Limits, tree: Split) -> list[str]:
-    split = tree.splits().get(limits.component)
-    return [limits.component] if split is None else split.leaves()
 
 
 def _without_channel(component: DarkMatter | DecayingDarkMatter) -> dict[str, Any]:

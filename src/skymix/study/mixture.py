@@ -113,6 +113,11 @@ class Split(Section):
                 found |= {name: child, **child.splits()}
         return found
 
+    def leaves_of(self, name: str) -> list[str]:
+        """Leaves that a name stands for: those below the split of this name, else itself."""
+        split = self.splits().get(name)
+        return [name] if split is None else split.leaves()
+
     def nodes(self) -> list[str]:
         """Names of all nodes below this one."""
         return [

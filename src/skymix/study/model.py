@@ -172,7 +172,7 @@ class Study(Section):
         if not isinstance(likelihood, ExtendedLikelihood):
             return self
         check_amplitudes(likelihood.amplitudes, self.tree)
-        check_nuisances(likelihood.nuisances, self.tree.leaves(), list(self.observations))
+        check_nuisances(likelihood.nuisances, self.tree, list(self.observations))
         scanned = {parameter_name(c, f, s) for c, f, s in self.scans()}
         if taken := scanned & set(likelihood.nuisances):
             raise ValueError(

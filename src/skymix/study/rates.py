@@ -4,6 +4,7 @@ from typing import Any
 
 from skymix.study.components import physical_amplitude
 from skymix.study.likelihood import ExtendedLikelihood, Nuisance
+from skymix.study.mixture import Split
 from skymix.study.model import Study
 
 
@@ -27,17 +28,19 @@ def rate_settings(study: Study, observations: tuple[str, ...]) -> dict[str, Any]
         "nuisances": [
             factor
             for name, nuisance in likelihood.nuisances.items()
-            for factor in _factors(name, nuisance, observations)
+            for factor in _factors(name, nuisance, study.tree, observations)
         ],
         "physical": _physical(study, likelihood),
     }
 
 
-def _factors(name: str, nuisance: Nuisance, observations: tuple[str, ...]) -> list[dict[str, Any]]:
+def _factors(
+    name: str, nuisance: Nuisance, tree: Split, observations: tuple[str, ...]
+) -> list[dict[str, Any]]:
     return [
         {
             "name": f"{name}.{group}" if group else name,
-            "components": list(nuisance.components),
+            "components": [leaf for c in nuisance.components for leaf in tree.leaves_of(c)],
             "observations": list(members),
             "prior": nuisance.prior.model_dump(mode="json"),
         }

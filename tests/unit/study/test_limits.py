@@ -14,6 +14,7 @@ from skymix.study.limits import (
     limited_components,
     searched,
 )
+from skymix.study.rates import rate_settings
 from skymix.study.stages import stage_settings
 
 FREE = {"kind": "uniform", "lower": 0, "upper": 50}
@@ -67,6 +68,9 @@ def of_free_channels(limits=None, **changes):
     raw["likelihood"] = {
         "kind": "extended",
         "amplitudes": {"dark_matter": FREE, "background": {"kind": "uniform", "upper": 2}},
+        "nuisances": {
+            "j_factor": {"components": ["dark_matter"], "prior": {"kind": "log_normal", "dex": 0.1}}
+        },
     }
     raw["limits"] = {"component": "dark_matter", **(limits or {})}
     return study_from_mapping(raw | changes)
@@ -80,6 +84,8 @@ def test_channels_with_free_fractions_are_limited_together():
     assert {scan.name for _, _, scan in survey.scans()} == {"dark_matter.mass"}
     assert {scan.nodes for _, _, scan in survey.scans()} == {3}
     assert survey.likelihood.amplitudes["dark_matter"].upper == 50
+    (factor,) = rate_settings(survey, ("centre_5h",))["nuisances"]
+    assert factor["components"] == ["dark_matter-W", "dark_matter-b"]
     with pytest.raises(StudyError, match="have free fractions; leave 'channels' out"):
         of_free_channels({"channels": ["W"]})
     with pytest.raises(StudyError, match="'background' is not a component of dark matter"):
