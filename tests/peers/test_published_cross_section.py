@@ -65,6 +65,7 @@ def test_tutorial_has_the_halo_of_gammapy(reference, angle):
     found = np.exp(reference["priors/DM/log_dJdOmega"])
     of_gammapy = map_of(halo(28.44, 8.33, 0.3), angle)
     np.testing.assert_allclose(found, of_gammapy, rtol=0.06)
+    assert cross_section(reference, found) == pytest.approx(1.0e-25, rel=0.02)
     assert of_gammapy.sum() / map_of(halo(), angle).sum() == pytest.approx(0.35, abs=0.01)
 
 
