@@ -82,7 +82,7 @@ MISTAKES = [
         {},
         "dark_matter.lower: '0' must be greater than zero",
     ),
-    (nuisance(components=["dust"]), {}, "level.components: must list components, each once;"),
+    (nuisance(components=["dust"]), {}, "level.components: must list components, each once, or"),
     (nuisance(components=[]), {}, "level.components: must not be empty"),
     (nuisance(per={"a": ["four"]}), {}, "level.per: 'four' is not an observation; observations"),
     (nuisance(per={"a": ["one"], "b": ["one"]}), {}, "each in one group only"),
