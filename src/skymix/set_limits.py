@@ -328,8 +328,13 @@ def gather_limits(study: Study, fit: str, parts: Sequence[Path], output: Path) -
     if limits.fit != fit:
         raise DataError(f"{parts[0]}: is of the fit '{limits.fit}', not of '{fit}'")
     summary = write_limits(limits, output.parent)
-    # With the events, which the report compares with those that it shows.
-    inputs = {k: v for path in parts for k, v in read_provenance(path)["inputs"].items()}
+    # The events, which the report compares with those that it shows. Not the limits themselves are
+    # compared: other processors round otherwise, and draw other limits within their errors.
+    inputs = dict(read_provenance(parts[0])["inputs"])
+    if other := [path for path in parts if read_provenance(path)["inputs"] != inputs]:
+        raise DataError(
+            f"{other[0]}: is of other events than {parts[0]}; delete both and run again"
+        )
     inputs |= {str(Path(*path.parts[-3:])): file_sha256(path) for path in parts}
     write_product(output, limits, Provenance(settings, inputs))
     return summary

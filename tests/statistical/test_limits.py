@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from skymix import pipeline
+from skymix.errors import DataError
 from skymix.set_limits import Search, count_cells, gather_limits, set_limits
-from skymix.store import read_product
+from skymix.store import Provenance, read_product, read_provenance, write_product
 from skymix.store.limits import Limits
 from skymix.study import study_from_mapping
 from skymix.study.limits import searched
@@ -155,6 +156,16 @@ def test_observed_limit_lies_in_the_expected_band(parts, folder):
     assert "20 simulations" in text
     assert (folder / "joint.png").stat().st_size > 10_000
     assert (folder / "joint.ecsv").read_text().count("\n") > 6
+
+
+def test_parts_of_other_events_are_not_joined(parts, folder):
+    study, paths = parts
+    other = folder / "other.h5"
+    made = read_provenance(paths[1])
+    provenance = Provenance(made["study"], {**made["inputs"], "events/a.h5": "ab" * 32})
+    write_product(other, read_product(paths[1], Limits), provenance)
+    with pytest.raises(DataError, match="is of other events than"):
+        gather_limits(study, "joint", [paths[0], other, *paths[2:]], folder / "mixed.h5")
 
 
 def test_limits_cover_a_signal_of_their_own_size(counting, parts):

@@ -44,16 +44,11 @@ def joined(parts: Sequence[Limits]) -> Limits:
 
 
 def _of_channel(parts: Sequence[Limits]) -> Limits:
-    """Limits of one channel, whose parts have the same data and different simulations."""
+    """Limits of one channel, whose parts have different simulations; the data's are the first's."""
     number = np.concatenate([part.realisation for part in parts])
     order = np.argsort(number)
     if np.unique(number).size < number.size:
         raise DataError(f"limits in channel '{parts[0].channels[0]}': a simulation is given twice")
-    if any(not np.array_equal(part.limit, parts[0].limit) for part in parts):
-        raise DataError(
-            f"limits in channel '{parts[0].channels[0]}' are of different data; delete them and"
-            " run again"
-        )
     return replace(
         parts[0],
         realisation=number[order],

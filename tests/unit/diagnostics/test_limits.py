@@ -1,7 +1,5 @@
 """Limits of several jobs joined, and their band."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -50,10 +48,6 @@ def test_parts_are_joined_in_the_order_of_their_numbers():
         ([limits(), limits()], "given twice"),
         ([limits(), limits("W", range(3))], "not the same simulations"),
         ([limits(), limits(numbers=range(4, 6), fit="other")], "do not belong together"),
-        (
-            [limits(), replace(limits(numbers=range(4, 6)), limit=np.array([[1.0, 3.0]]))],
-            "of different data",
-        ),
     ],
 )
 def test_refuses_parts_that_do_not_belong_together(parts, message):
