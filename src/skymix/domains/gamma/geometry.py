@@ -1,7 +1,7 @@
 """Sky frames: the region frame of a study, and field-of-view coordinates about a pointing."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 
 import numpy as np
 from astropy import units as u
@@ -21,25 +21,34 @@ class RegionFrame:
 
     centre: Position
 
-    @cached_property
-    def _frame(self) -> SkyOffsetFrame:
-        return SkyOffsetFrame(origin=sky_coord(self.centre))
-
     def from_sky(self, coord: SkyCoord) -> tuple[FloatArray, FloatArray]:
         """Offsets (lon in -180 to 180, lat) in deg of directions on the sky."""
-        local = coord.transform_to(self._frame)
+        local = coord.transform_to(SkyOffsetFrame(origin=sky_coord(self.centre)))
         lon = local.lon.wrap_at(180 * u.deg).to_value(u.deg)
         return np.asarray(lon, dtype=np.float64), np.asarray(local.lat.to_value(u.deg), np.float64)
 
+    def from_frame(
+        self, lon: FloatArray, lat: FloatArray, frame: str
+    ) -> tuple[FloatArray, FloatArray]:
+        """Offsets (lon in -180 to 180, lat) of directions in `frame`; deg, arrays."""
+        return _turned(_to_frame(self.centre, frame).T, lon, lat)
+
     def from_position(self, position: Position) -> tuple[float, float]:
         """Offsets (lon, lat) in deg of a position of the study file."""
-        lon, lat = self.from_sky(sky_coord(position))
+        at = np.asarray(position.lon), np.asarray(position.lat)
+        lon, lat = self.from_frame(*at, position.frame)
         return float(lon), float(lat)
 
+    def to_frame(
+        self, lon: FloatArray, lat: FloatArray, frame: str
+    ) -> tuple[FloatArray, FloatArray]:
+        """Directions (lon in -180 to 180, lat) in `frame` ("galactic", "icrs") of offsets; deg."""
+        return _turned(_to_frame(self.centre, frame), lon, lat)
+
     def to_sky(self, lon: FloatArray, lat: FloatArray, frame: str) -> SkyCoord:
-        """Directions in `frame` ("galactic", "icrs") of offsets in deg."""
-        local = SkyCoord(lon * u.deg, lat * u.deg, frame=self._frame)
-        return local.transform_to(frame)
+        """The same as an astropy coordinate."""
+        at = self.to_frame(lon, lat, frame)
+        return SkyCoord(at[0] * u.deg, at[1] * u.deg, frame=frame)
 
     def field_of_view(
         self, pointing: tuple[float, float], lon: FloatArray, lat: FloatArray
@@ -55,12 +64,44 @@ class RegionFrame:
         -------
         fov_lon, fov_lat : arrays of deg; fov_lon increases with right ascension, fov_lat to north
         """
-        origin = self.to_sky(np.asarray(pointing[0]), np.asarray(pointing[1]), "icrs")
-        local = self.to_sky(lon, lat, "icrs").transform_to(SkyOffsetFrame(origin=origin))
-        return (
-            np.asarray(local.lon.wrap_at(180 * u.deg).to_value(u.deg)),
-            np.asarray(local.lat.to_value(u.deg)),
-        )
+        at = self.to_frame(np.asarray(pointing[0]), np.asarray(pointing[1]), "icrs")
+        matrix = _about(*map(float, at)).T @ _to_frame(self.centre, "icrs")
+        return _turned(matrix, lon, lat)
+
+
+@cache
+def _to_frame(centre: Position, frame: str) -> FloatArray:
+    """Rotation from the region frame to another: astropy is asked once, for three directions."""
+    own = _about(centre.lon, centre.lat)
+    if frame == centre.frame:
+        return own
+    axes = SkyCoord([0, 90, 0] * u.deg, [0, 0, 90] * u.deg, frame=centre.frame)
+    return np.asarray(axes.transform_to(frame).cartesian.xyz.value) @ own
+
+
+def _about(lon: float, lat: float) -> FloatArray:
+    """Rotation that takes (0, 0) to a direction (deg) and keeps the axes parallel there."""
+    (cos_lon, cos_lat), (sin_lon, sin_lat) = (
+        np.cos(np.radians([lon, lat])),
+        np.sin(np.radians([lon, lat])),
+    )
+    return np.array(
+        [
+            [cos_lat * cos_lon, -sin_lon, -sin_lat * cos_lon],
+            [cos_lat * sin_lon, cos_lon, -sin_lat * sin_lon],
+            [sin_lat, 0.0, cos_lat],
+        ]
+    )
+
+
+def _turned(matrix: FloatArray, lon: FloatArray, lat: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Directions (lon in -180 to 180, lat) after a rotation; deg."""
+    lon, lat = np.radians(lon), np.radians(lat)
+    across = np.cos(lat)
+    x, y, z = np.tensordot(
+        matrix, np.stack([across * np.cos(lon), across * np.sin(lon), np.sin(lat)]), 1
+    )
+    return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
 
 
 def sky_coord(position: Position) -> SkyCoord:

@@ -1,4 +1,4 @@
-/* The PSF from true directions to events at their own coordinates.
+/* The PSF from true directions to events at their own coordinates, and from points to data pixels.
  *
  * For each event the true pixels within reach are gathered once: their distances, as nodes of the
  * radial tables and weights between them. Then true energies are visited in blocks of eight, which
@@ -9,6 +9,8 @@
  * points on a table that is itself a mean over a square do instead: a square turned by 22.5 deg has
  * no fourfold term, and squares of a half or a third of the side, at a distance from each other
  * that makes their variance that of the pixel, stand for a pixel of any ratio of sides.
+ *
+ * A point on the true sky is seen by data pixels as an event sees true pixels.
  *
  * Angles are in rad. Plain C with GCC's vector extensions (GCC or Clang); no part of Python's C
  * interface. psf_events.py fills the structures: eight bytes a member.
@@ -39,6 +41,8 @@ enum {
 #define TURN 0.39269908169872414 /* 22.5 deg */
 #define FOURFOLD 5e-4            /* largest fourfold or shape term, as a share of the mean ... */
 #define FLOOR 5e-6               /* ... beside this share of the peak */
+#define ENOUGH 1.2               /* largest square over the scale of the PSF there */
+#define FARTHER 0.4              /* scale over distance, far from the centre */
 #define NEAR 2e-3                /* haversine up to which the series of the arcsine is exact */
 
 typedef double vec __attribute__((vector_size(64), aligned(8), may_alias));
@@ -49,6 +53,7 @@ typedef struct {
     double side;          /* of the square, in rad */
     double shape;         /* largest relative difference of a pixel's squared sides from its */
     const double *farthest; /* (nblock) farthest pixels that are visited, rad */
+    const double *scale;  /* (nnode, nblock) width of the PSF */
     const double *psf;    /* (nnode, nrad, nenergy) */
     double *tables;       /* (SQUARES + 1, nblock, nnode, nrad, LANES), output, zero on entry */
     uint8_t *least;       /* (nnode - 1, nblock, nbin) finest table that is due, output */
@@ -194,7 +199,7 @@ INLINE int exceeds(vec term, vec mean, vec peak)
 
 /* Means over squares of a block at one offset node: tables lie `each` apart, the last is given. */
 CLONES static void smooth_slab(const smoothing *s, const double *place, vec *first, int64_t each,
-                               int64_t filled, uint8_t *least)
+                               int64_t filled, double scale, uint8_t *least)
 {
     const int64_t size = s->nrad * SIDE * SIDE;
     const vec *raw = first + RAW * each;
@@ -203,8 +208,12 @@ CLONES static void smooth_slab(const smoothing *s, const double *place, vec *fir
             first[t * each + r] = mean_at(raw, s->nrad, place + t * size + r * SIDE * SIDE);
     for (int64_t bin = 0; bin < s->nbin; bin++) {
         const int64_t r = bin * STRIDE < filled ? bin * STRIDE : filled - 1;
+        const double at = r / (s->nrad - 1.0), radius = s->rad_max * at * at;
+        const double smooth = larger(scale, FARTHER * (radius - s->side));
         uint8_t due = 0;
         for (; due < SQUARES; due++) {
+            if (s->side > ENOUGH * smooth * (due + 1))
+                continue;
             const vec *mean = first + due * each + r;
             const double *straight = place + (SQUARES + due) * size + r * SIDE * SIDE;
             /* What a pixel that is no square adds, to second order or, with points, to fourth. */
@@ -253,7 +262,8 @@ int64_t skymix_smooth_psf(const smoothing *s)
             for (int64_t r = 0; r < seen_to; r++)
                 memcpy(raw + r * LANES, s->psf + (k * s->nrad + r) * s->nenergy + b * LANES,
                        count * sizeof *raw);
-            smooth_slab(s, place, (vec *)first, each, filled, seen + k * s->nbin);
+            smooth_slab(s, place, (vec *)first, each, filled, s->scale[k * s->nblock + b],
+                        seen + k * s->nbin);
         }
         /* The worse of two nodes, and of a bin and the next. */
         for (int64_t k = 0; k + 1 < s->nnode; k++)
@@ -394,7 +404,7 @@ INLINE int add_points(points *to, const stencil *t, const sky *s, int64_t level,
 
 INLINE int64_t level_of(const view *v, const sky *s, int64_t least, int64_t node, double distance)
 {
-    const double ratio = s->width / larger(v->narrow[node], 0.4 * (distance - s->width));
+    const double ratio = s->width / larger(v->narrow[node], FARTHER * (distance - s->width));
     int64_t level = least;
     while (level >= RAW && level < s->nlevel - 1 && ratio > s->limits[level])
         level++;
@@ -436,58 +446,6 @@ INLINE void measure(const view *v, const response *r, const sky *s, double lon, 
         }
 }
 
-/* The pixels within reach of an event, with their points. */
-INLINE int gather(gathered *g, view *v, const response *r, const sky *s, const maps *m,
-                  const events *ev, int64_t n)
-{
-    const double lon = ev->lon[n], lat = ev->lat[n], event_cosine = cos(lat);
-    const double edge = sin(0.5 * smaller(v->radius, 3.141592653589793));
-    v->most = edge * edge;
-    g->single.size = g->several.size = 0;
-    memset(g->nmember, 0, sizeof g->nmember);
-    stencil stencils[MOST];
-    for (int64_t level = 0; level < s->nlevel; level++)
-        stencils[level].row = -1;
-    for (int64_t i = 0; i < s->nlat; i++) {
-        const double dlat = s->lat[i] - lat;
-        if (fabs(dlat) > v->radius)
-            continue;
-        const double cosines = s->cosine[i] * event_cosine, up = sine(0.5 * dlat), rise = up * up;
-        /* Pixels farther than this in longitude are out of reach. */
-        const double across = larger(0.0, v->most - rise) / larger(cosines, 1e-9);
-        int64_t first, last;
-        columns(s, lon, angle(across), &first, &last);
-        if (first >= last)
-            continue;
-        measure(v, r, s, lon, rise, cosines, first, last);
-        if (make_room(&g->single, last - first))
-            return 1;
-        for (int64_t j = first; j < last; j++) {
-            const int64_t pixel = i * s->nlon + j, k = s->node[pixel];
-            const double distance = v->distance[j];
-            if (distance > v->farthest[k] || !m->shining[pixel])
-                continue;
-            const int64_t least = v->least[k * r->nbin + (int64_t)v->place[j] / STRIDE];
-            const int64_t table = least < RAW ? least : RAW;
-            points *to = table ? &g->several : &g->single;
-            const int64_t start = to->size;
-            if (table == 0) {
-                to->lower[to->size] = v->place[j];
-                to->upper[to->size++] = 1.0;
-            } else {
-                const int64_t level = level_of(v, s, least, k, distance);
-                if (stencils[level].row != i)
-                    set_stencil(stencils + level, s, level, i, dlat, event_cosine);
-                if (add_points(to, stencils + level, s, level, s->lon[j] - lon))
-                    return 1;
-            }
-            g->members[table][g->nmember[table]++] = (member){
-                pixel, k, start, to->size - start, s->fraction[pixel], distance};
-        }
-    }
-    return 0;
-}
-
 /* Haversines to places among the radial nodes. */
 INLINE void place_points(const points *p, const response *r)
 {
@@ -518,6 +476,79 @@ INLINE void weigh_points(const points *p, const response *r)
     }
 }
 
+/* The pixels within reach of an event, with their points. */
+INLINE int gather(gathered *g, view *v, const response *r, const sky *s, const uint8_t *shining,
+                  double lon, double lat)
+{
+    const double event_cosine = cos(lat);
+    const double edge = sin(0.5 * smaller(v->radius, 3.141592653589793));
+    v->most = edge * edge;
+    g->single.size = g->several.size = 0;
+    memset(g->nmember, 0, sizeof g->nmember);
+    stencil stencils[MOST];
+    for (int64_t level = 0; level < s->nlevel; level++)
+        stencils[level].row = -1;
+    for (int64_t i = 0; i < s->nlat; i++) {
+        const double dlat = s->lat[i] - lat;
+        if (fabs(dlat) > v->radius)
+            continue;
+        const double cosines = s->cosine[i] * event_cosine, up = sine(0.5 * dlat), rise = up * up;
+        /* Pixels farther than this in longitude are out of reach. */
+        const double across = larger(0.0, v->most - rise) / larger(cosines, 1e-9);
+        int64_t first, last;
+        columns(s, lon, angle(across), &first, &last);
+        if (first >= last)
+            continue;
+        measure(v, r, s, lon, rise, cosines, first, last);
+        if (make_room(&g->single, last - first))
+            return 1;
+        for (int64_t j = first; j < last; j++) {
+            const int64_t pixel = i * s->nlon + j, k = s->node[pixel];
+            const double distance = v->distance[j];
+            if (distance > v->farthest[k] || !shining[pixel])
+                continue;
+            const int64_t least = v->least[k * r->nbin + (int64_t)v->place[j] / STRIDE];
+            const int64_t table = least < RAW ? least : RAW;
+            points *to = table ? &g->several : &g->single;
+            const int64_t start = to->size;
+            if (table == 0) {
+                to->lower[to->size] = v->place[j];
+                to->upper[to->size++] = 1.0;
+            } else {
+                const int64_t level = level_of(v, s, least, k, distance);
+                if (stencils[level].row != i)
+                    set_stencil(stencils + level, s, level, i, dlat, event_cosine);
+                if (add_points(to, stencils + level, s, level, s->lon[j] - lon))
+                    return 1;
+            }
+            g->members[table][g->nmember[table]++] = (member){
+                pixel, k, start, to->size - start, s->fraction[pixel], distance};
+        }
+    }
+    place_points(&g->several, r);
+    weigh_points(&g->several, r);
+    weigh_points(&g->single, r);
+    return 0;
+}
+
+/* Mean PSF of a block of energies over a pixel; `npoint` is the number of its points if not 0. */
+INLINE vec mean_of(const member *restrict to, int64_t npoint, const vec *restrict low, int64_t nrad,
+                   const double *restrict lower, const double *restrict upper,
+                   const int64_t *restrict rows)
+{
+    const int64_t size = npoint ? npoint : to->npoint;
+    vec below = {0}, above = {0};
+    for (int64_t q = to->first; q < to->first + size; q++) {
+        const vec *restrict row = low + rows[q];
+        const double one = lower[q], next = upper[q];
+        below += one * row[0];
+        above += one * row[nrad];
+        below += next * row[1];
+        above += next * row[nrad + 1];
+    }
+    return below + to->fraction * (above - below);
+}
+
 /* sums (nnode, FEW) += maps x mean PSF of a block of energies, maps from `at` to `at + count`, for
  * the pixels that use a table; `npoint` is theirs, 0 if it differs. */
 INLINE void spread(vec *restrict sums, const gathered *g, int64_t table, int64_t npoint,
@@ -535,21 +566,11 @@ INLINE void spread(vec *restrict sums, const gathered *g, int64_t table, int64_t
     const member *restrict members = g->members[table];
     for (int64_t i = 0; i < nmember; i++) {
         const member *restrict to = members + i;
-        const int64_t k = to->node, size = npoint ? npoint : to->npoint;
+        const int64_t k = to->node;
         if (to->distance > reach[k * nblock])
             continue;
         const double fraction = to->fraction;
-        const vec *restrict low = slabs + k * nrad;
-        vec below = {0}, above = {0};
-        for (int64_t q = to->first; q < to->first + size; q++) {
-            const vec *restrict row = low + rows[q];
-            const double one = lower[q], next = upper[q];
-            below += one * row[0];
-            above += one * row[nrad];
-            below += next * row[1];
-            above += next * row[nrad + 1];
-        }
-        const vec mean = below + fraction * (above - below);
+        const vec mean = mean_of(to, npoint, slabs + k * nrad, nrad, lower, upper, rows);
         const vec *restrict here = content + to->pixel * nmap;
         vec *restrict out = sums + k * FEW;
         for (int64_t c = 0; c < count; c++) {
@@ -598,11 +619,8 @@ CLONES static int see(gathered *g, view *v, const response *r, const sky *s, con
     look(v, r, ev, m->nmap, n);
     if (v->first >= v->last || v->radius < 0.0)
         return 0;
-    if (gather(g, v, r, s, m, ev, n))
+    if (gather(g, v, r, s, m->shining, ev->lon[n], ev->lat[n]))
         return 1;
-    place_points(&g->several, r);
-    weigh_points(&g->several, r);
-    weigh_points(&g->single, r);
     int64_t low = r->nnode, high = 0;
     for (int64_t t = 0; t <= SQUARES; t++)
         for (int64_t i = 0; i < g->nmember[t]; i++) {
@@ -638,6 +656,39 @@ CLONES static int see(gathered *g, view *v, const response *r, const sky *s, con
     return 0;
 }
 
+static void release(gathered *g, view *v)
+{
+    for (int t = 0; t <= SQUARES; t++)
+        free(g->members[t]);
+    clear(&g->single);
+    clear(&g->several);
+    free(v->farthest);
+    free(v->least);
+    free(v->share);
+    free(v->distance);
+}
+
+static int reserve(gathered *g, view *v, const response *r, const sky *s)
+{
+    int failed = 0;
+    memset(g, 0, sizeof *g);
+    memset(v, 0, sizeof *v);
+    for (int t = 0; t <= SQUARES; t++) {
+        g->members[t] = malloc(s->nlat * s->nlon * sizeof **g->members);
+        failed |= !g->members[t];
+    }
+    v->farthest = malloc(2 * r->nnode * sizeof *v->farthest);
+    v->least = malloc(r->nnode * r->nbin);
+    v->share = malloc(r->nnode * LANES * sizeof *v->share);
+    v->distance = malloc(2 * s->nlon * sizeof *v->distance);
+    failed |= !v->farthest || !v->least || !v->share || !v->distance;
+    if (!failed) {
+        v->narrow = v->farthest + r->nnode;
+        v->place = v->distance + s->nlon;
+    }
+    return failed;
+}
+
 /* out (nmap, nevent, ntrue), zero on entry: dispersion x PSF x maps, summed over the true sky.
  *
  * Returns 1 if there is no memory.
@@ -645,34 +696,83 @@ CLONES static int see(gathered *g, view *v, const response *r, const sky *s, con
 int64_t skymix_maps_to_events(const response *r, const sky *s, const maps *m, const events *ev,
                               double *out)
 {
-    const int64_t npixel = s->nlat * s->nlon;
-    gathered g = {0};
-    view v = {0};
-    int failed = 0;
-    for (int t = 0; t <= SQUARES; t++) {
-        g.members[t] = malloc(npixel * sizeof **g.members);
-        failed |= !g.members[t];
-    }
-    v.farthest = malloc(2 * r->nnode * sizeof *v.farthest);
-    v.least = malloc(r->nnode * r->nbin);
-    v.share = malloc(r->nnode * LANES * sizeof *v.share);
-    v.distance = malloc(2 * s->nlon * sizeof *v.distance);
+    gathered g;
+    view v;
     vec *sums = malloc(r->nnode * FEW * sizeof *sums);
-    failed |= !v.farthest || !v.least || !v.share || !v.distance || !sums;
-    if (!failed) {
-        v.narrow = v.farthest + r->nnode;
-        v.place = v.distance + s->nlon;
-    }
+    int failed = reserve(&g, &v, r, s) || !sums;
     for (int64_t n = 0; n < ev->nevent && !failed; n++)
         failed = see(&g, &v, r, s, m, ev, ev->order[n], sums, out);
-    for (int t = 0; t <= SQUARES; t++)
-        free(g.members[t]);
-    clear(&g.single);
-    clear(&g.several);
-    free(v.farthest);
-    free(v.least);
-    free(v.share);
-    free(v.distance);
+    release(&g, &v);
     free(sums);
+    return failed;
+}
+
+/* Directions on the true sky with their contents. */
+typedef struct {
+    int64_t npoint;
+    const double *lon, *lat;
+    const int64_t *node; /* lower offset node, and distance to the next */
+    const double *fraction;
+    const double *content; /* (npoint, nblock, LANES) */
+} directions;
+
+/* What one point adds to the data pixels in a block of energies. */
+CLONES static int shine(gathered *g, view *v, const response *r, const sky *s, const directions *d,
+                        const uint8_t *shining, int64_t n, int64_t b, double *sums)
+{
+    const int64_t k = d->node[n], at = k * r->nblock + b, left = r->ntrue - b * LANES;
+    const vec content = *(const vec *)(d->content + (n * r->nblock + b) * LANES);
+    v->radius = v->farthest[k] = r->reach[at];
+    v->narrow[k] = r->scale[at];
+    memcpy(v->least + k * r->nbin, r->least + at * r->nbin, r->nbin);
+    if (gather(g, v, r, s, shining, d->lon[n], d->lat[n]))
+        return 1;
+    for (int64_t t = 0; t <= SQUARES; t++) {
+        const points *p = t ? &g->several : &g->single;
+        const vec *slab = (const vec *)r->tables + ((t * r->nblock + b) * r->nnode + k) * r->nrad;
+        for (int64_t i = 0; i < g->nmember[t]; i++) {
+            const member *to = g->members[t] + i;
+            const vec seen = content * mean_of(to, 0, slab, r->nrad, p->lower, p->upper, p->row);
+            double *low = sums + (to->pixel * r->nnode + k) * r->ntrue + b * LANES;
+            for (int64_t e = 0; e < (left < LANES ? left : LANES); e++) {
+                low[e] += (1.0 - to->fraction) * seen[e];
+                low[r->ntrue + e] += to->fraction * seen[e];
+            }
+        }
+    }
+    return 0;
+}
+
+/* sums (npixel, nnode, ntrue) += mean PSF over each data pixel x content of points, per sr.
+ *
+ * Returns 1 if there is no memory.
+ */
+int64_t skymix_points_to_pixels(const response *r, const sky *s, const directions *d, double *sums)
+{
+    const int64_t npixel = s->nlat * s->nlon;
+    gathered g;
+    view v;
+    /* All pixels lie where the point does, as far as the response goes. */
+    int64_t *node = malloc(npixel * sizeof *node);
+    double *fraction = malloc(npixel * sizeof *fraction);
+    uint8_t *shining = malloc(npixel);
+    int failed = reserve(&g, &v, r, s) || !node || !fraction || !shining;
+    sky seen = *s;
+    seen.node = node;
+    seen.fraction = fraction;
+    if (!failed)
+        memset(shining, 1, npixel);
+    for (int64_t n = 0; n < d->npoint && !failed; n++) {
+        for (int64_t i = 0; i < npixel; i++) {
+            node[i] = d->node[n];
+            fraction[i] = d->fraction[n];
+        }
+        for (int64_t b = 0; b < r->nblock && !failed; b++)
+            failed = shine(&g, &v, r, &seen, d, shining, n, b, sums);
+    }
+    release(&g, &v);
+    free(node);
+    free(fraction);
+    free(shining);
     return failed;
 }

@@ -1,7 +1,7 @@
-"""The PSF operator from true directions to events at their own coordinates.
+"""The PSF operator for single directions: events on the true sky's maps, points on data pixels.
 
-Maps are spread by psf_events.c: here are the tables and structures that it reads. Points are few;
-their kernel is in psf_points.py.
+The kernels are in psf_events.c: here are the tables and structures that they read. The points of a
+component at events, which are few, have theirs in psf_points.py.
 """
 
 import ctypes
@@ -33,8 +33,8 @@ def _library() -> ctypes.CDLL:
     for path in map(Path(__file__).with_name, names):
         if path.exists():
             library = ctypes.CDLL(str(path))
-            for function in (library.skymix_smooth_psf, library.skymix_maps_to_events):
-                function.restype = ctypes.c_int64
+            for name in ("smooth_psf", "maps_to_events", "points_to_pixels"):
+                getattr(library, f"skymix_{name}").restype = ctypes.c_int64
             return library
     raise ImportError(
         f"The PSF kernel {names[0]} has not been compiled; `make setup` does it, as does"
@@ -93,9 +93,12 @@ class SmoothPSF:
         shape = float(squares.max() / middle - 1)
         tables = np.zeros((len(_SQUARES) + 1, nblock, noffset, nrad, LANES))
         least = np.empty((noffset - 1, nblock, nbin), dtype=np.uint8)
+        starts = np.arange(0, nenergy, LANES)
+        scale = np.radians(np.minimum.reduceat(table.scales, starts, axis=1))
+        farthest = reach.max(axis=0)
         arguments = _structure(
             *(noffset, nrad, nenergy, nblock, nbin, math.radians(table.rad_max), side, shape),
-            *(reach.max(axis=0), table.values, tables, least),
+            *(farthest, scale, table.values, tables, least),
         )
         _call(_library().skymix_smooth_psf, arguments)
         return cls(tables, least, side, table)
@@ -204,10 +207,7 @@ def maps_to_events(
     noffset, ntrue, ny = response.cumulative.shape
     nblock, nbin = psf.least.shape[1:]
     nmap, nevent = windows.shape[:2]
-    (nodes, weights, sizes), limits = event_rules()
-    pixel, height = map(math.radians, cell_of(sky))
-    directions = [np.radians(sky.lon), np.radians(sky.lat)]
-    directions += [np.sin(directions[1]), np.cos(directions[1])]
+    on_sky = _sky_members(sky, psf.side, true.node, true.fraction)
     # Neighbours in energy and on the sky use the same part of the tables and maps.
     tiles = np.floor(np.degrees([lon, lat]) / _TILE)
     order = np.lexsort((*tiles, core[:, 0] // LANES))
@@ -218,16 +218,69 @@ def maps_to_events(
             *(math.radians(table.rad_max), psf.tables, response.offsets, response.scale),
             *(response.reach, psf.least, response.cumulative, response.widths),
         ),
-        _structure(
-            *(*sky.shape, *directions, true.node, true.fraction),
-            *(pixel, height, math.hypot(pixel, height) / math.sqrt(2), psf.side),
-            *(*nodes.shape, nodes, weights, limits, sizes),
-        ),
+        _structure(*on_sky),
         _structure(nmap, maps.content, maps.shining),
         _structure(nevent, order, energy, lon, lat, offset, windows, core, edges),
     )
     _call(_library().skymix_maps_to_events, *structures, ctypes.c_void_p(out.ctypes.data))
     return out
+
+
+def spread_points(
+    psf: SmoothPSF,
+    scale: FloatArray,
+    reach: FloatArray,
+    sky: SkyGrid,
+    lon: FloatArray,
+    lat: FloatArray,
+    node: IntArray,
+    fraction: FloatArray,
+    content: FloatArray,
+) -> FloatArray:
+    """Points times the mean of the PSF over each pixel of a sky.
+
+    Parameters
+    ----------
+    psf : with squares of that sky's pixels
+    scale, reach : (noffset - 1, nblock) rad, as in `EventResponse`
+    lon, lat : (npoint,) rad
+    node, fraction : (npoint,) lower offset node of each point, and its distance to the next
+    content : (npoint, nenergy)
+
+    Returns
+    -------
+    (npixel, noffset, nenergy) per sr
+    """
+    noffset, nrad, nenergy = psf.table.values.shape
+    nblock, nbin = psf.least.shape[1:]
+    blocks = np.zeros((lon.size, nblock * LANES))
+    blocks[:, :nenergy] = content
+    on_sky = _sky_members(sky, psf.side, 0, 0)
+    sums = np.zeros((sky.size, noffset, nenergy))
+    structures = (
+        _structure(
+            *(noffset, nrad, nblock, nbin, nenergy, 0, math.radians(psf.table.rad_max)),
+            *(psf.tables, 0, scale, reach, psf.least, 0, 0),
+        ),
+        _structure(*on_sky),
+        _structure(lon.size, lon, lat, node, fraction, blocks),
+    )
+    _call(_library().skymix_points_to_pixels, *structures, ctypes.c_void_p(sums.ctypes.data))
+    return sums
+
+
+def _sky_members(
+    sky: SkyGrid, side: float, node: IntArray | int, fraction: FloatArray | int
+) -> tuple[Any, ...]:
+    """Members of a sky of psf_events.c; to be kept as long as it is used."""
+    (nodes, weights, sizes), limits = event_rules()
+    pixel, height = map(math.radians, cell_of(sky))
+    lon, lat = np.radians(sky.lon), np.radians(sky.lat)
+    return (
+        *(*sky.shape, lon, lat, np.sin(lat), np.cos(lat), node, fraction),
+        *(pixel, height, math.hypot(pixel, height) / math.sqrt(2), side),
+        *(*nodes.shape, nodes, weights, limits, sizes),
+    )
 
 
 @cache

@@ -13,21 +13,21 @@ offset too, can be applied to them afterwards without approximation.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skymix.axes import FloatArray, IntArray, SkyGrid
+from skymix.domains.gamma.psf_events import LANES, SmoothPSF, cell_of, spread_points
 from skymix.domains.gamma.psf_pixels import (
     add_block,
-    apply_points,
     apply_rows,
     lay_out,
     pairs_within,
     radial_weights,
 )
-from skymix.domains.gamma.psf_table import PSFTable, difference_rules, pixel_rules
+from skymix.domains.gamma.psf_table import PSFTable, difference_rules
 
 # Share of its peak below which the PSF is taken as zero; it costs less than rounding does.
 NEGLIGIBLE = 1e-16
@@ -138,7 +138,7 @@ class _RowPairs:
         cls, true_sky: SkyGrid, data_sky: SkyGrid, shining: np.ndarray, reach: float
     ) -> "_RowPairs":
         """Pairs of two grids closer than a reach in rad; rows that are dark take no part."""
-        (pixel, height), (data_pixel, data_height) = _cell(true_sky), _cell(data_sky)
+        (pixel, height), (data_pixel, data_height) = cell_of(true_sky), cell_of(data_sky)
         subdivision = round(data_pixel / pixel)
         margin = round((data_sky.lon_edges[0] - true_sky.lon_edges[0]) / pixel)
         shift = 2 * (np.arange(true_sky.shape[1]) - margin) + 1
@@ -333,44 +333,36 @@ def points_to_pixels(
     -------
     (nlat_data, nlon_data, noffset, nenergy) content of each data pixel by offset node
     """
-    noffset, nrad, nenergy = table.values.shape
-    sums = np.zeros((*data_sky.shape, noffset, nenergy))
-    span = _span(_seen(table.values))
-    lit = np.flatnonzero((span[..., 0] < span[..., 1]).any(axis=0))
-    pixel, height = _cell(data_sky)
-    (nodes, weights, sizes), limits = pixel_rules()
-    apply_points(
+    sums = np.zeros((*data_sky.shape, table.values.shape[0], table.values.shape[2]))
+    if not lon.size:
+        return sums
+    # Offset nodes that no point is near take no part.
+    low, high = int(node.min()), int(node.max()) + 2
+    near = replace(table, values=table.values[low:high], scales=table.scales[low:high])
+    ends = (np.arange(1, table.values.shape[1] + 1) / (table.values.shape[1] - 1)) ** 2
+    seen = _seen(near.values)
+    last = seen.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
+    lit = np.where(seen.any(axis=1), table.rad_max * np.minimum(ends, 1.0)[last], 0.0)
+    starts = np.arange(0, lit.shape[1], LANES)
+    reach = np.maximum.reduceat(np.maximum(lit[1:], lit[:-1]), starts, axis=1)
+    reach = np.radians(reach + 0.5 * math.hypot(*cell_of(data_sky)))
+    scale = np.minimum.reduceat(np.minimum(near.scales[1:], near.scales[:-1]), starts, axis=1)
+    found = spread_points(
+        SmoothPSF.of(near, data_sky, reach),
+        np.radians(scale),
+        reach,
+        data_sky,
         np.radians(lon),
         np.radians(lat),
-        content,
-        node,
+        node - low,
         fraction,
-        np.radians(data_sky.lon),
-        np.radians(data_sky.lat),
-        np.ascontiguousarray(data_sky.solid_angle[:, 0]),
-        table.values,
-        span,
-        math.radians(table.rad_max),
-        math.radians(table.rad_max) * ((lit[-1] + 1) / (nrad - 1)) ** 2 if lit.size else 0.0,
-        math.radians(float(table.scale.min())),
-        math.radians(math.hypot(pixel, height) / math.sqrt(2)),
-        (math.radians(pixel) * nodes, weights, sizes),
-        (math.radians(height) * nodes, weights, sizes),
-        limits,
-        np.empty(nodes.shape[1]),
-        sums,
+        content,
     )
+    sums[:, :, low:high] = found.reshape(*data_sky.shape, high - low, -1)
+    sums *= data_sky.solid_angle[:, :1, None, None]
     return sums
 
 
 def in_radians(rule: Rule) -> Rule:
     """A rule of `difference_rules` with its nodes in rad."""
     return np.radians(rule[0]), rule[1], rule[2]
-
-
-def _cell(sky: SkyGrid) -> tuple[float, float]:
-    """Width and height of a cell, deg."""
-    return (
-        float(sky.lon_edges[1] - sky.lon_edges[0]),
-        float(sky.lat_edges[1] - sky.lat_edges[0]),
-    )

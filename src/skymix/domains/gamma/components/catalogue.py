@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import SkyCoord
 
 from skymix.axes import FloatArray, Grid, SkyGrid
 from skymix.domains.gamma.components.base import (
@@ -169,8 +167,7 @@ class CatalogueSources:
         """Sources of which a part reaches the sky grid, and where their parts are, deg."""
         lobes = [lobe for entry in self.entries for lobe in entry.lobes]
         galactic = np.array([(lobe.lon, lobe.lat) for lobe in lobes]).T
-        # All at once: a single direction takes astropy as long as a thousand.
-        local = frame.from_sky(SkyCoord(*galactic * u.deg, frame="galactic"))
+        local = frame.from_frame(galactic[0], galactic[1], "galactic")
         places = zip(*(angle.tolist() for angle in local), strict=True)
         found = {entry: [next(places) for _ in entry.lobes] for entry in self.entries}
         return {

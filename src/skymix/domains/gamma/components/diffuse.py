@@ -202,24 +202,20 @@ def cell_integrals(energy: FloatArray, planes: FloatArray, edges: FloatArray) ->
         low, high = energy[k], energy[k + 1]
         first = max(int(np.searchsorted(edges, low, side="right")) - 1, 0)
         last = min(int(np.searchsorted(edges, high, side="left")), edges.size - 1)
+        f_low, f_high = planes[k], planes[k + 1]
+        positive = (f_low > 0) & (f_high > 0)
+        safe_low, safe_high = np.where(positive, f_low, 1.0), np.where(positive, f_high, 1.0)
+        slope = 1 + np.log(safe_high / safe_low) / np.log(high / low)
         for cell in range(first, last):
             a, b = max(edges[cell], low), min(edges[cell + 1], high)
-            content[cell] += _segment(low, high, planes[k], planes[k + 1], a, b)
+            width = np.log(b / a)
+            power = safe_low * low * np.exp(slope * np.log(a / low)) * width * exprel(slope * width)
+            if not positive.all():
+                middle = (0.5 * (a + b) - low) / (high - low)
+                linear = (b - a) * ((1 - middle) * f_low + middle * f_high)
+                power = np.where(positive, power, linear)
+            content[cell] += power
     return content
-
-
-def _segment(
-    low: float, high: float, f_low: FloatArray, f_high: FloatArray, a: float, b: float
-) -> FloatArray:
-    """Integral from a to b, both between two planes."""
-    positive = (f_low > 0) & (f_high > 0)
-    safe_low, safe_high = np.where(positive, f_low, 1.0), np.where(positive, f_high, 1.0)
-    slope = 1 + np.log(safe_high / safe_low) / np.log(high / low)
-    width = np.log(b / a)
-    power = safe_low * low * (a / low) ** slope * width * exprel(slope * width)
-    middle = (0.5 * (a + b) - low) / (high - low)
-    linear = (b - a) * ((1 - middle) * f_low + middle * f_high)
-    return np.asarray(np.where(positive, power, linear))
 
 
 def _continued(energy: FloatArray, planes: FloatArray, end: float) -> tuple[FloatArray, FloatArray]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from astropy import units as u
 
 from skymix.axes import FloatArray, Grid
 from skymix.domains.gamma.components.base import GridMorphology, Parameter, Term
@@ -48,10 +47,9 @@ class RidgeSource:
         settings = self.settings
 
         def shape(lon: FloatArray, lat: FloatArray) -> FloatArray:
-            sky_coord = frame.to_sky(lon, lat, "galactic")
-            x = sky_coord.l.wrap_at(180 * u.deg).to_value(u.deg) / settings.lon_sigma
-            y = sky_coord.b.to_value(u.deg) / settings.lat_sigma
-            return np.asarray(np.exp(-0.5 * (x**2 + y**2)))
+            x, y = frame.to_frame(lon, lat, "galactic")
+            square = (x / settings.lon_sigma) ** 2 + (y / settings.lat_sigma) ** 2
+            return np.asarray(np.exp(-0.5 * square))
 
         steps = [np.diff(edges).max() for edges in (grid.sky.lon_edges, grid.sky.lat_edges)]
         # Four nodes resolve a cell of one standard deviation; wider cells get more.
