@@ -3,8 +3,10 @@
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
+from numba import njit
 
 from skymix.axes import FloatArray, IntArray
 
@@ -52,12 +54,29 @@ class PSFTable:
 def psf_containment(psf: FloatArray, rad: FloatArray) -> FloatArray:
     """Share of a PSF within each radial node, (noffset, nrad, nenergy); 1 at the last."""
     r = np.radians(rad)
-    ring = psf * (2 * np.pi * np.sin(r))[None, :, None]
-    steps = 0.5 * (ring[:, 1:] + ring[:, :-1]) * np.diff(r)[None, :, None]
-    total = np.cumsum(steps, axis=1)
-    total = np.concatenate([np.zeros_like(total[:, :1]), total], axis=1)
-    last = total[:, -1:]
-    return np.where(last > 0, total / np.where(last > 0, last, 1.0), 1.0)
+    out = np.empty_like(psf)
+    _contain(psf, 2 * np.pi * np.sin(r), np.diff(r), out)
+    return out
+
+
+@njit(cache=True)
+def _contain(psf: Any, ring: Any, step: Any, out: Any) -> None:
+    """Cumulative trapezoid of psf x ring along the nodes, over its last value; 1 where that is 0.
+
+    ring : (nrad,) circumference of each node; step : (nrad - 1,) distance to the next
+    """
+    noffset, nrad, nenergy = psf.shape
+    for k in range(noffset):
+        out[k, 0] = 0.0
+        for i in range(1, nrad):
+            low, high = 0.5 * step[i - 1] * ring[i - 1], 0.5 * step[i - 1] * ring[i]
+            for e in range(nenergy):
+                out[k, i, e] = out[k, i - 1, e] + low * psf[k, i - 1, e] + high * psf[k, i, e]
+        for i in range(nrad):
+            for e in range(nenergy):
+                whole = out[k, nrad - 1, e]
+                # The last node itself comes last, and is what the others are divided by.
+                out[k, i, e] = out[k, i, e] / whole if whole > 0.0 else 1.0
 
 
 def difference_rules(width1: float, width2: float) -> tuple[FloatArray, FloatArray, IntArray]:

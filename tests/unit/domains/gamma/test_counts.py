@@ -24,6 +24,7 @@ from skymix.domains.gamma.observe import simulate_observation
 from skymix.errors import DataError, StudyError
 from skymix.store import Diagnostics, Events, LikelihoodTables, read_product
 from skymix.study import study_from_mapping
+from skymix.study.stages import response_key
 
 PLAUSIBLE = 1e-3
 COMPONENTS = {
@@ -156,7 +157,7 @@ def test_every_stage_takes_counts(tmp_path, monkeypatch):
     study = pipeline.load(path)
     root = tmp_path / "results" / study.name
     events, fit = root / "events" / f"{RUN}.h5", root / "fits" / RUN
-    response = root / "response" / f"{pipeline.response_key(study, RUN)}.h5"
+    response = root / "response" / f"{response_key(study, RUN)}.h5"
     pipeline.tabulate_response(study, RUN, response)
     pipeline.simulate_events(study, RUN, response, events)
     marginals = [root / "marginals" / RUN / f"{name}.h5" for name in study.components]
