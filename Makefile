@@ -7,7 +7,7 @@ ONLY ?=
 VENV := .venv
 LOCK := envs/requirements.lock
 STUDY := config/config.yaml
-KERNELS := $(wildcard src/skymix/mixture/*.[ch] src/skymix/domains/gamma/*.c)
+KERNELS := $(wildcard src/skymix/mixture/*.[ch] src/skymix/domains/gamma/*.[ch])
 # The workflow's jobs call `skymix` by name.
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 

@@ -1,0 +1,85 @@
+/* What the PSF's kernels share: sizes, vectors, tables, and the sphere. */
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Compiled for several sets of instructions, of which the processor's is taken when it is loaded.
+ * By what it can do: "arch=skylake-avx512" would be taken by that very model only. */
+#if defined(__x86_64__) && defined(__gnu_linux__) && __GNUC__ >= 12
+#define CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#elif defined(__x86_64__) && defined(__gnu_linux__)
+#define CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define CLONES
+#endif
+#define INLINE static inline __attribute__((always_inline))
+
+enum {
+    LANES = 8,   /* true energies of a block */
+    STRIDE = 8,  /* radial nodes that share a choice of quadrature */
+    SQUARES = 3, /* tables of means over squares of a whole, a half and a third of a side */
+    RAW = 3,     /* the table as it is */
+    SIDE = 3,    /* points on a side of a square whose mean is taken */
+    FEW = 8,     /* maps that are done at a time */
+    MOST = 32,   /* points on a side of a pixel, and levels of the rule, at most */
+};
+
+#define TURN 0.39269908169872414 /* 22.5 deg */
+#define FOURFOLD 5e-4            /* largest fourfold or shape term, as a share of the mean ... */
+#define FLOOR 5e-6               /* ... beside this share of the peak */
+#define ENOUGH 1.2               /* largest square over the scale of the PSF there */
+#define FARTHER 0.4              /* scale over distance, far from the centre */
+#define NEAR 2e-3                /* haversine up to which the series of the arcsine is exact */
+
+typedef double vec __attribute__((vector_size(64), aligned(8), may_alias));
+
+typedef struct {
+    int64_t nnode, nrad, nblock, nbin, ntrue, ny;
+    double rad_max;
+    const double *tables, *offsets; /* as above, (nnode,) */
+    const double *scale, *reach;    /* (nnode - 1, nblock) width of the PSF, and farthest pixels */
+    const uint8_t *least;
+    const double *cumulative; /* (nnode, ntrue, ny) */
+    const double *widths;     /* (ntrue) of the true energies in ln E */
+} response;
+
+INLINE double larger(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+INLINE double smaller(double a, double b)
+{
+    return a < b ? a : b;
+}
+
+/* Angle whose haversine is h, below 5 deg, by the series of the arcsine, exact to rounding. */
+INLINE double small_angle(double h)
+{
+    double s = 35.0 / 576.0 + h * (63.0 / 1408.0 + h * (231.0 / 6656.0));
+    s = 1.0 / 3.0 + h * (3.0 / 20.0 + h * (5.0 / 56.0 + h * s));
+    return sqrt(h) * (2.0 + h * s);
+}
+
+INLINE double angle(double h)
+{
+    if (h > NEAR)
+        return 2.0 * asin(h < 1.0 ? sqrt(h) : 1.0);
+    return small_angle(h);
+}
+
+/* Sine below 0.3 rad by its series, exact to rounding. */
+INLINE double small_sine(double x)
+{
+    const double y = x * x;
+    double s = -1.0 / 39916800.0 + y * (1.0 / 6227020800.0);
+    s = -1.0 / 5040.0 + y * (1.0 / 362880.0 + y * s);
+    return x * (1.0 + y * (-1.0 / 6.0 + y * (1.0 / 120.0 + y * s)));
+}
+
+INLINE double sine(double x)
+{
+    return fabs(x) < 0.3 ? small_sine(x) : sin(x);
+}
