@@ -42,7 +42,7 @@ def folder(tmp_path_factory) -> Path:
     settings = _tiny(DEFAULT_STUDY, "binned")
     for name, sampler in {
         "short": {"live_points": 100, "dlogz": 0.5},
-        "long": {"live_points": 600, "dlogz": 0.05, "sample": "rwalk", "checkpoint_every": 0.1},
+        "long": {"live_points": 2000, "dlogz": 0.05, "sample": "rwalk", "checkpoint_every": 0.1},
         "runs": {"live_points": 50, "dlogz": 0.5, "runs": 2},
     }.items():
         pipeline.freeze_study(settings | {"sampler": sampler | {"seed": 5}}, root / f"{name}.yaml")

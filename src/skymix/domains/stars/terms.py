@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -120,7 +120,8 @@ class Terms:
     def log_densities(self, values: FloatArray) -> FloatArray:
         """Log density of each component at each star, (ncomponent, nstar), of one point."""
         shape, extras = self._shapes(values[None]), self._extras(values[None])
-        log = kernel.log_densities(self._tiles, self._factors, self._extra, shape[0], extras[0])
+        tiles, factors, extra = self._tables
+        log = kernel.log_densities(tiles, factors, extra, shape[0], extras[0])
         return np.asarray(log[:, : self._nstar] + self._log_constant[:, None])
 
     def _log_sum(
@@ -131,14 +132,24 @@ class Terms:
         value, rows = np.zeros(len(values)), len(values) if gradient else 0
         by_weight, by_shape = (np.zeros((rows, *of.shape[1:])) for of in (weight, shape))
         share = np.empty((rows, *extras.shape[1:]))
+        tiles, factors, extra = self._tables
         kernel.log_sum(
-            self._tiles, self._nstar, self._factors, self._extra, weight * constant, shape, extras,
+            tiles, self._nstar, factors, extra, weight * constant, shape, extras,
             value, by_weight, by_shape, share,
         )  # fmt: skip
         value = np.where(np.isnan(value), -np.inf, value)
         if not gradient:
             return value, by_weight, by_shape
         return value, by_weight * constant, self._by_values(values, by_shape, share)
+
+    @property
+    def _tables(self) -> tuple[Any, Any, Any]:
+        """Tiles, factors and extra, read-only as in a rank that shares them.
+
+        Numba compiles anew for arrays that can be written, and what it fuses, hence the last bits,
+        depends on what it has compiled before.
+        """
+        return _read_only(self._tiles), _read_only(self._factors), _read_only(self._extra)
 
     def _shapes(self, values: FloatArray) -> FloatArray:
         """Means and covariances of the normal factors, (n, nfactor, kernel.SLOTS)."""
@@ -173,6 +184,12 @@ class Terms:
                 for density, part in others:
                     gradient[i, part] = density.gradient(point[part]) @ row.ravel()
         return gradient
+
+
+def _read_only(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _parts(values: FloatArray, weight: FloatArray) -> list[tuple[FloatArray, FloatArray]]:

@@ -1,8 +1,11 @@
 """The gradient of the likelihood of stars against finite differences, for every kind of density."""
 
+import pickle
+
 import numpy as np
 import pytest
 
+from skymix.domains.stars import kernel
 from skymix.domains.stars.distances import OneDistance, SpaceDensity
 from skymix.domains.stars.mixture import Component, Fixed, StarMixture
 from skymix.domains.stars.normal import Normal
@@ -115,3 +118,16 @@ def test_all_points_of_a_batch_have_their_own_value(stars):
         for found, expected in zip(mixture.log_likelihood_gradient(theta[j : j + 1]), whole,
                                    strict=True):  # fmt: skip
             assert found[0] == pytest.approx(expected[j], rel=1e-14)
+
+
+def test_a_rank_that_shares_the_stars_runs_the_same_code(stars):
+    tree = Tree.from_mapping({"children": {"a": None, "rest": None}})
+    mixture = StarMixture(stars, tree, [Component("a", KINDS["product"]), Component("rest")])
+    theta = mixture.prior_transform(np.random.default_rng(1).random((5, len(mixture.names))))
+    value = mixture.log_likelihood(theta)
+    compiled = list(kernel.log_sum.signatures)
+    shared: list[pickle.PickleBuffer] = []
+    data = pickle.dumps(mixture, protocol=5, buffer_callback=shared.append)
+    other = pickle.loads(data, buffers=[bytes(buffer.raw()) for buffer in shared])
+    np.testing.assert_array_equal(other.log_likelihood(theta), value)
+    assert kernel.log_sum.signatures == compiled
