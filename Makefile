@@ -37,7 +37,7 @@ run: setup ## run the default study and print its result
 	@$(IN_VENV) skymix show $(STUDY)
 
 test: setup ## run all tests; ARGS goes to pytest
-	@$(IN_VENV) pytest -n 2 --dist loadgroup $(ARGS)
+	@$(IN_VENV) pytest -n 2 $(ARGS)
 
 lint: setup ## check style, types, imports and the workflow
 	@$(IN_VENV) ruff check .

@@ -12,7 +12,7 @@ PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text(encodin
 LAUNCHER = PROFILE["set-resources"]["sample_posterior"]["mpi"].split()
 SCRIPT = str(ROOT / "tests/workflow/ranks.py")
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 
 def run(environment, fault, *launcher):

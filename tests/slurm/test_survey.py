@@ -15,7 +15,7 @@ PROFILE = ROOT / "profiles/slurm/config.yaml"
 FIT = "results/survey/fits/joint"
 NUMBER = 4
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 
 def write(folder, data):
