@@ -35,7 +35,7 @@ if GAMMA:
     include: "workflow/rules/calibration.smk"
     include: "workflow/rules/limits.smk"
 
-else:
+elif STUDY.domain == "stars":
 
     include: "workflow/rules/stars.smk"
 

@@ -1,6 +1,7 @@
 rule sample_posterior:
     input:
-        likelihood=f"results/{{study}}/fits/{{fit}}/{SOURCE}",
+        likelihood=SOURCE,
+        files=MORE,
     output:
         "results/{study}/fits/{fit}/posterior.nc",
     log:

@@ -3,7 +3,7 @@ rule make_report:
         fits=expand(
             "results/{{study}}/fits/{fit}/{product}",
             fit=FITS,
-            product=["posterior.nc", "diagnostics.h5" if GAMMA else "membership.ecsv"],
+            product=["posterior.nc", *SHOWN],
         ),
         limits=lambda wildcards: limits_shown() if GAMMA else [],
     output:

@@ -1,7 +1,8 @@
 # Independent runs are jobs of their own, which need no MPI.
 rule sample_run:
     input:
-        likelihood=f"results/{{study}}/fits/{{fit}}/{SOURCE}",
+        likelihood=SOURCE,
+        files=MORE,
     output:
         "results/{study}/fits/{fit}/runs/{run}.h5",
     log:
@@ -28,7 +29,8 @@ rule sample_run:
 
 rule merge_runs:
     input:
-        likelihood=f"results/{{study}}/fits/{{fit}}/{SOURCE}",
+        likelihood=SOURCE,
+        files=MORE,
         runs=expand("results/{{study}}/fits/{{fit}}/runs/{run}.h5", run=RUNS),
     output:
         "results/{study}/fits/{fit}/posterior.nc",

@@ -1,6 +1,7 @@
-"""Commands that sample a fit, read its posterior and report; of gamma rays and of stars."""
+"""Commands that sample a fit, read its posterior and report; of studies of any domain."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -17,23 +18,17 @@ from skymix.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from skymix.study import Study
-    from skymix.study.star_study import StarStudy
+    from skymix.study.load import AnyStudy
+
+_STAGES = {"gamma": "pipeline", "stars": "star_pipeline", "pymc": "pymc_pipeline"}
 
 
-def _loaded(study: Path) -> "tuple[Study | StarStudy, ModuleType]":
+def _loaded(study: Path) -> "tuple[AnyStudy, ModuleType]":
     """A study and the stages of its domain."""
     from skymix.study.load import load_any_study
-    from skymix.study.star_study import StarStudy
 
     loaded = load_any_study(study)
-    if isinstance(loaded, StarStudy):
-        from skymix import star_pipeline
-
-        return loaded, star_pipeline
-    from skymix import pipeline
-
-    return loaded, pipeline
+    return loaded, import_module(f"skymix.{_STAGES[loaded.domain]}")
 
 
 @click.command("read-catalogue")
@@ -41,12 +36,11 @@ def _loaded(study: Path) -> "tuple[Study | StarStudy, ModuleType]":
 @OUTPUT
 def read_catalogue(study: Path, output: Path) -> None:
     """Read and select the stars of a study of stars."""
-    from skymix import star_pipeline
     from skymix.errors import StudyError
 
     loaded, stages = _loaded(study)
-    if stages is not star_pipeline:
-        raise StudyError(f"{study}: has the domain gamma; this command is for stars")
+    if loaded.domain != "stars":
+        raise StudyError(f"{study}: has the domain {loaded.domain}; this command is for stars")
     catalogue = stages.read_catalogue(loaded, output)
     click.echo(f"{output}: {catalogue.row.size} stars; removed {catalogue.cuts}")
 
@@ -76,6 +70,8 @@ def sample_posterior(
     walltime: float | None,
 ) -> None:
     """Sample the posterior of a likelihood, with as many MPI ranks as are started.
+
+    LIKELIHOOD is a file of tables, a catalogue of stars, or the Python file of a PyMC model.
 
     Run again after a stop (exit code 85), it goes on from its checkpoint.
     """
@@ -118,10 +114,15 @@ def predict_posterior(
     output: Path,
 ) -> None:
     """Compute membership probabilities, and of gamma rays predicted counts."""
-    from skymix import star_pipeline
+    from skymix.errors import StudyError
 
     loaded, stages = _loaded(study)
-    if stages is star_pipeline:
+    if loaded.domain == "pymc":
+        raise StudyError(
+            f"{study}: has the domain pymc; a PyMC model has no components whose membership could"
+            " be computed"
+        )
+    if loaded.domain == "stars":
         stages.predict_posterior(loaded, likelihood, posterior, output)
         return
     if events_folder is None or marginals_folder is None:

@@ -14,9 +14,16 @@ from skymix.cli.options import OUTPUT, STUDY
 def validate(study: Path) -> None:
     """Check a study file."""
     from skymix.study.load import load_any_study
+    from skymix.study.pymc_study import PymcStudy
     from skymix.study.star_study import StarStudy
 
     checked = load_any_study(study)
+    if isinstance(checked, PymcStudy):
+        from skymix import pymc_pipeline
+
+        names = pymc_pipeline.problem_of(checked).names
+        click.echo(f"{study}: valid. Study '{checked.name}': {len(names)} parameters.")
+        return
     if isinstance(checked, StarStudy):
         click.echo(
             f"{study}: valid. Study '{checked.name}': {len(checked.catalogue.coordinates)}"

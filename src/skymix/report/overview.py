@@ -1,6 +1,6 @@
 """The study in words: what is analysed, with what, and how."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -264,22 +264,24 @@ def input_rows(fits: Sequence[Fit]) -> list[tuple[str, str]]:
 
 
 def product_rows(fits: Sequence[Fit]) -> list[dict[str, str]]:
-    """Every product: path, schema, version of skymix, commit, seed, time of its making."""
+    """Every product of the fits, once."""
     rows: dict[str, dict[str, str]] = {}
     for fit in fits:
         for path, attributes in fit.products.items():
-            seed = str(attributes.get("seed", ""))
-            rows.setdefault(
-                path,
-                {
-                    "path": path,
-                    "schema": f"{attributes.get('schema_name', '')}"
-                    f" {attributes.get('schema_version', '')}".strip(),
-                    "version": str(attributes.get("skymix_version", "")),
-                    "commit": str(attributes.get("git_commit", ""))[:10] or "–",
-                    "seed": "–" if seed in ("", "-1") else seed,
-                    "created": str(attributes.get("created", "")),
-                    "checksum": str(attributes.get("checksum", ""))[:12] or "–",
-                },
-            )
+            rows.setdefault(path, product_row(path, attributes))
     return list(rows.values())
+
+
+def product_row(path: str, attributes: Mapping[str, Any]) -> dict[str, str]:
+    """A product: path, schema, version of skymix, commit, seed, time of its making."""
+    seed = str(attributes.get("seed", ""))
+    schema = f"{attributes.get('schema_name', '')} {attributes.get('schema_version', '')}"
+    return {
+        "path": path,
+        "schema": schema.strip(),
+        "version": str(attributes.get("skymix_version", "")),
+        "commit": str(attributes.get("git_commit", ""))[:10] or "–",
+        "seed": "–" if seed in ("", "-1") else seed,
+        "created": str(attributes.get("created", "")),
+        "checksum": str(attributes.get("checksum", ""))[:12] or "–",
+    }

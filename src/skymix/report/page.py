@@ -55,7 +55,7 @@ def make_report(report: ReportInput, output: Path | str) -> Path:
         comparison = _comparison(report.fits, parameters, output) if len(fits) > 1 else None
     text = environment(styles).get_template("index.html.j2").render(
         study=report.study,
-        css=Markup(files("skymix.report").joinpath("templates/report.css").read_text("utf-8")),
+        css=style_sheet(),
         facts=overview.facts(report.study),
         observations=overview.observation_rows(report),
         components=overview.component_rows(report.study),
@@ -164,6 +164,11 @@ def _comparison_rows(
         unit = unit_text(next(iter(found.values())).unit)
         rows.append({"name": readable(name), "unit": unit, "values": values})
     return rows
+
+
+def style_sheet() -> Markup:
+    """Style sheet, which is a part of the page."""
+    return Markup(files("skymix.report").joinpath("templates/report.css").read_text("utf-8"))
 
 
 def environment(styles: dict[str, LeafStyle]) -> Environment:

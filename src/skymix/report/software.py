@@ -15,6 +15,8 @@ PACKAGES = (
     "matplotlib",
     "numba",
     "numpy",
+    "pymc",
+    "pytensor",
     "scipy",
     "snakemake",
     "xarray",

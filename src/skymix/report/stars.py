@@ -3,19 +3,16 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 import yaml
-from markupsafe import Markup
 
 from skymix.axes import FloatArray
 from skymix.report.figures.corner import corner_figure
 from skymix.report.figures.membership import calibration_figure
-from skymix.report.figures.run import run_figure
 from skymix.report.figures.stars import (
     coordinate_figure,
     membership_diagram,
@@ -23,16 +20,15 @@ from skymix.report.figures.stars import (
     roc_figure,
 )
 from skymix.report.labels import readable, unit_text
-from skymix.report.overview import duration, sampler_text, split_prior, tree_rows
-from skymix.report.page import environment
+from skymix.report.overview import sampler_text, split_prior, tree_rows
 from skymix.report.pictures import Drawn
 from skymix.report.quantities import Quantity, quantities_of
 from skymix.report.rounding import round_number, round_to_error
-from skymix.report.sections import chain_facts, quantity_row
+from skymix.report.sections import quantity_row
+from skymix.report.single import run_facts, run_picture, write_page
 from skymix.report.style import journal_style, leaf_styles, save_picture
 from skymix.report.tables import posterior_table, write_table
 from skymix.store import Catalogue
-from skymix.store.base import atomic_path
 from skymix.study.mixture import Split
 from skymix.study.star_study import StarStudy
 from skymix.study.stars import SkyRegion
@@ -104,16 +100,14 @@ def make_star_report(report: StarReport, output: Path) -> Path:
             name: save_picture(figure, output, f"figures/{name}", alt, caption)
             for name, figure, alt, caption in _pictures(report, parameters)
         }
-    styles = leaf_styles(leaves)
-    page = output / "index.html"
-    text = environment(styles).get_template("stars.html.j2").render(
+    return write_page(
+        output, "stars.html.j2", leaf_styles(leaves), report.products,
         study=study,
-        css=Markup(files("skymix.report").joinpath("templates/report.css").read_text("utf-8")),
         facts=_facts(report),
         root_prior=split_prior(study.tree),
         tree=tree_rows(study.tree),
         settings=yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False),
-        run=_run(report.posterior),
+        run=run_facts(report.posterior),
         stars=report.catalogue.row.size,
         parameters=[quantity_row(q) for q in parameters],
         leaves=_leaf_rows(report, {q.name: q for q in shares}),
@@ -121,14 +115,8 @@ def make_star_report(report: StarReport, output: Path) -> Path:
         fixed=_fixed(report),
         node=report.node,
         pictures=pictures,
-        products=_products(report),
-        inputs=sorted({k: v for p in report.products.values() for k, v in p["inputs"].items()}
-                      .items()),
         versions=report.versions,
     )  # fmt: skip
-    with atomic_path(page) as part:
-        part.write_text(text, encoding="utf-8")
-    return page
 
 
 def _facts(report: StarReport) -> list[tuple[str, str]]:
@@ -180,26 +168,6 @@ def _region_text(region: SkyRegion) -> str:
     )
 
 
-def _run(posterior: xr.DataTree) -> dict[str, Any]:
-    a = posterior.attrs
-    facts = {
-        "calls": int(a["n_calls"]),
-        "draws": int(posterior["posterior"].sizes["draw"]),
-        "wall_time": duration(float(a["seconds"])),
-        "seed": str(a["seed"]),
-        "warnings": [],
-    }
-    if "nested" not in posterior.children:
-        return facts | chain_facts(a)
-    return facts | {
-        "evidence": round_to_error(float(a["logz"]), float(a["logzerr"])),
-        "information": round_number(float(a["information"])),
-        "iterations": int(a["n_iterations"]),
-        "live_points": int(a["n_live"]),
-        "effective": round(float(a["effective_size"])),
-    }
-
-
 def _leaf_rows(report: StarReport, shares: Mapping[str, Quantity]) -> list[dict[str, Any]]:
     rows = []
     for k, leaf in enumerate(report.study.tree.leaves()):
@@ -234,21 +202,6 @@ def _labels(report: StarReport) -> dict[str, Any] | None:
     }
 
 
-def _products(report: StarReport) -> list[dict[str, Any]]:
-    return [
-        {
-            "path": path,
-            "schema": f"{a['schema_name']} {a['schema_version']}",
-            "version": a["skymix_version"],
-            "commit": str(a["git_commit"])[:10],
-            "seed": "–" if int(a["seed"]) < 0 else str(a["seed"]),
-            "created": a["created"],
-            "checksum": str(a["checksum"])[:12],
-        }
-        for path, a in report.products.items()
-    ]
-
-
 def _pictures(report: StarReport, parameters: list[Quantity]) -> Iterator[Drawn]:
     stars, p = report.catalogue, report.probability
     first = [q for q in parameters if q.name.split(".")[1] == report.node or _of(report, q)]
@@ -280,15 +233,7 @@ def _pictures(report: StarReport, parameters: list[Quantity]) -> Iterator[Drawn]
             f"Offsets from the centre of the region, coloured by the {what}.",
         )  # fmt: skip
     yield from _against_labels(report)
-    if "nested" not in report.posterior.children:
-        return
-    nested = report.posterior["nested"]
-    columns = (nested[n].values for n in ("log_likelihood", "log_prior_volume", "log_weight"))
-    yield (
-        "run", run_figure(*(np.asarray(c, dtype=np.float64) for c in columns)),
-        "Trace of the nested sampling run",
-        "Dead points of the run against the shrinking prior volume.",
-    )  # fmt: skip
+    yield from run_picture(report.posterior)
 
 
 def _of(report: StarReport, quantity: Quantity) -> bool:

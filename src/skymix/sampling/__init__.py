@@ -14,6 +14,7 @@ from skymix.sampling.nuts import ChainRun, sample_nuts
 from skymix.sampling.posterior import posterior_tree
 from skymix.sampling.problem import Problem
 from skymix.sampling.progress import Progress
+from skymix.sampling.pymc_file import ModelFile
 from skymix.sampling.pymc_problem import PymcProblem, problem_from_pymc
 from skymix.sampling.rough import highest_likelihood, nuts_starts
 from skymix.sampling.run import WeightedRun
@@ -25,6 +26,7 @@ __all__ = [
     "Checkpoint",
     "Executor",
     "LaplaceRun",
+    "ModelFile",
     "NestedRun",
     "Problem",
     "Progress",

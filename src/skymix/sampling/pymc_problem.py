@@ -23,6 +23,7 @@ class PymcProblem:
     names : entries of the free variables; of K fractions that add up to 1 the first K - 1
     labels : the same, with the model's coordinates where it names them
     derived_names : the last of such fractions, and the entries of the deterministics
+    remade : makes it again in another process, where compiled functions cannot go
     """
 
     names: tuple[str, ...]
@@ -31,6 +32,16 @@ class PymcProblem:
     _transform: Batched
     _likelihood: Batched
     _derive: Batched
+    remade: "Callable[[], PymcProblem] | None" = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be sent to another process as what it is made from."""
+        if self.remade is None:
+            raise SkymixError(
+                "a PyMC model goes to other processes only as the study of a file; run one process,"
+                " or write such a study"
+            )
+        return self.remade, ()
 
     @property
     def ndim(self) -> int:

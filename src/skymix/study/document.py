@@ -12,12 +12,11 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from skymix.study.channels import with_free_channels
-from skymix.study.load import any_study_from_mapping
+from skymix.study.load import STUDIES, AnyStudy, any_study_from_mapping
 from skymix.study.messages import kinds_of, models_of
 from skymix.study.model import Study
 from skymix.study.observation import ObservationTable
 from skymix.study.quantities import Default, Unit
-from skymix.study.star_study import StarStudy
 
 _WIDTH = 100
 _INDENT = "  "
@@ -133,7 +132,7 @@ def _direct_models(annotation: Any) -> Iterator[type[BaseModel]]:
 def study_models() -> list[type[BaseModel]]:
     """Every model that a study can be made of, in the order in which the study names them."""
     found: dict[type[BaseModel], None] = {}
-    waiting: list[type[BaseModel]] = [Study, StarStudy]
+    waiting: list[type[BaseModel]] = list(STUDIES.values())
     while waiting:
         model = waiting.pop(0)
         if model not in found:
@@ -150,7 +149,7 @@ class _Schema(GenerateJsonSchema):
 
 def json_schema() -> dict[str, Any]:
     """JSON schema (draft 2020-12) of the study file."""
-    schema = TypeAdapter(Study | StarStudy).json_schema(schema_generator=_Schema)
+    schema = TypeAdapter(AnyStudy).json_schema(schema_generator=_Schema)
     schema = _rename_definitions(schema)
     tables = schema["$defs"]
     for model in study_models():
@@ -163,12 +162,22 @@ def json_schema() -> dict[str, Any]:
                 properties[name]["default"] = unit.format(field.default)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        # One of the two, chosen so that an editor speaks of the keys of the right one only.
-        "if": {"properties": {"domain": {"const": "stars"}}, "required": ["domain"]},
-        "then": {"$ref": "#/$defs/StarStudy"},
-        "else": {"$ref": "#/$defs/Study"},
+        **_of_domain(),
         "$defs": _tidy(tables, names=True),
     }
+
+
+def _of_domain() -> dict[str, Any]:
+    """One of the studies, chosen so that an editor speaks of the keys of the right one only."""
+    chosen: dict[str, Any] = {"$ref": "#/$defs/Study"}
+    for domain, model in reversed(STUDIES.items()):
+        if model is not Study:
+            chosen = {
+                "if": {"properties": {"domain": {"const": domain}}, "required": ["domain"]},
+                "then": {"$ref": f"#/$defs/{model.__name__}"},
+                "else": chosen,
+            }
+    return chosen
 
 
 def _rename_definitions(schema: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from skymix.study.observation import (
     RecordedEvents,
     RecordedResponse,
 )
+from skymix.study.pymc_study import PymcStudy
 from skymix.study.star_study import StarStudy
 
 _SPECTRA = Path("gamma/dark-matter-spectra")
@@ -50,6 +51,11 @@ def event_files(study: Study, observation: str) -> list[Path]:
 def star_table(study: StarStudy) -> Path:
     """Table of a study of stars."""
     return data_folder(study) / study.catalogue.path
+
+
+def model_files(study: PymcStudy) -> list[Path]:
+    """Files that the function of a PyMC model reads."""
+    return [data_folder(study) / path for path in study.model.files]
 
 
 def response_file(study: Study, observation: str) -> Path | None:

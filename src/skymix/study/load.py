@@ -14,9 +14,12 @@ from skymix.study.messages import first_mistake
 from skymix.study.model import Study
 from skymix.study.observation import ObservationTable
 from skymix.study.observation_table import read_observations
+from skymix.study.pymc_study import PymcStudy
 from skymix.study.star_study import StarStudy
 
-AnyStudy = Study | StarStudy
+AnyStudy = Study | StarStudy | PymcStudy
+STUDIES: dict[str, type[AnyStudy]] = {"gamma": Study, "stars": StarStudy, "pymc": PymcStudy}
+"""Model of a study by its domain."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -108,26 +111,35 @@ def any_study_from_mapping(raw: Any, folder: Path = Path()) -> AnyStudy:
 
     Parameters
     ----------
-    folder : what the path of a table of observations is relative to
+    folder : what the path of a table of observations, or of a model's file, is relative to
     """
     if not isinstance(raw, Mapping):
         raise StudyError("a study is a mapping of keys to values; see config/config.yaml")
     domain = raw.get("domain", "gamma")
-    if domain not in ("gamma", "stars"):
-        raise StudyError(f"domain: '{domain}' is not a known domain; allowed: 'gamma', 'stars'")
-    root: type[AnyStudy] = StarStudy if domain == "stars" else Study
+    if domain not in list(STUDIES):
+        allowed = ", ".join(f"'{known}'" for known in STUDIES)
+        raise StudyError(f"domain: '{domain}' is not a known domain; allowed: {allowed}")
+    root = STUDIES[domain]
     try:
-        return root.model_validate(_with_table(raw, folder))
+        study = root.model_validate(_with_table(raw, folder))
     except ValidationError as error:
         raise StudyError(first_mistake(error, root)) from None
+    return _with_model_file(study, folder) if isinstance(study, PymcStudy) else study
 
 
 def _gamma(study: AnyStudy) -> Study:
-    if isinstance(study, StarStudy):
+    if not isinstance(study, Study):
         raise StudyError(
-            f"the study '{study.name}' has the domain stars; this command is for gamma rays"
+            f"the study '{study.name}' has the domain {study.domain}; this command is for gamma"
+            " rays"
         )
     return study
+
+
+def _with_model_file(study: PymcStudy, folder: Path) -> PymcStudy:
+    """Study that finds its model from wherever it is written to: the path is absolute."""
+    path = Path(os.path.abspath(folder / study.model.path))
+    return study.model_copy(update={"model": study.model.model_copy(update={"path": path})})
 
 
 def _with_table(raw: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:

@@ -56,7 +56,9 @@ def test_commented_text_of_any_study_reads_back(path, tmp_path, monkeypatch):
         shutil.copy(table, tmp_path)
     text = commented_yaml(yaml.safe_load(path.read_text(encoding="utf-8")))
     (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
-    assert load_any_study(tmp_path / "study.yaml") == load_any_study(path)
+    written, given = (load_any_study(p) for p in (tmp_path / "study.yaml", path))
+    apart = {"model": {"path"}}  # of a PyMC model; relative to the study
+    assert written.model_dump(exclude=apart) == given.model_dump(exclude=apart)
     assert max(map(len, text.splitlines())) <= 100
 
 

@@ -9,11 +9,13 @@ import yaml
 from skymix.errors import StudyError
 from skymix.study import study_from_mapping
 from skymix.study.document import study_models
+from skymix.study.pymc_study import PymcModel, PymcStudy
 from skymix.study.star_study import StarStudy
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 GUIDE = (DOCS / "study-file.md").read_text(encoding="utf-8")
 STARS = (DOCS / "stars.md").read_text(encoding="utf-8")
+PYMC = (DOCS / "pymc.md").read_text(encoding="utf-8")
 
 
 def block(first_line):
@@ -41,8 +43,9 @@ def test_every_section_and_kind_is_mentioned():
         if "kind" in model.model_fields
         for kind in getattr(model.model_fields["kind"].annotation, "__args__", ())
     }
-    words = [*study.model_fields, *StarStudy.model_fields, *kinds]
-    missing = [word for word in words if f"`{word}`" not in GUIDE + STARS]
+    studies = [study, StarStudy, PymcStudy, PymcModel]
+    words = [*(word for model in studies for word in model.model_fields), *kinds]
+    missing = [word for word in words if f"`{word}`" not in GUIDE + STARS + PYMC]
     assert set(missing) <= {"domain", "nested", "uniform", "log_uniform", "normal"}
 
 

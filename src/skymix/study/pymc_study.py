@@ -1,0 +1,74 @@
+"""The study of a model that is written in PyMC."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator
+
+from skymix.study.likelihood import Name
+from skymix.study.mixture import NestedSampler
+from skymix.study.quantities import Section
+from skymix.study.star_study import StarSampler
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, bool | int | float | str):
+        raise ValueError("must be a number, a text, true or false")
+    return value
+
+
+Argument = Annotated[bool | int | float | str, BeforeValidator(_plain)]
+
+
+class PymcModel(Section):
+    """A Python function that returns the model."""
+
+    path: Path = Field(
+        description="Python file with the function; relative to the folder of the study file."
+    )
+    function: Name = Field(
+        default="model",
+        description="Function that returns a pm.Model. If it has an argument 'data', it gets the"
+        " path of the data folder.",
+    )
+    arguments: dict[Name, Argument] = Field(
+        default={}, description="Values of its other arguments, by name."
+    )
+    files: tuple[Path, ...] = Field(
+        default=(),
+        description="Files that the function reads, relative to the data folder; when one of them"
+        " changes, the model is sampled anew.",
+    )
+
+    @field_validator("arguments")
+    @classmethod
+    def _data_is_given(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if "data" in value:
+            raise ValueError("'data' is always the path of the data folder; leave it out")
+        return value
+
+
+class PymcStudy(Section):
+    """Everything that one analysis of a PyMC model is made of."""
+
+    domain: Literal["pymc"] = Field(
+        description="What is analysed: gamma rays, stars or a model written in PyMC."
+    )
+    name: Name = Field(description="Name of the study; its results go to results/<name>.")
+    description: str = Field(default="", description="One sentence for the report.")
+    seed: NonNegativeInt = Field(
+        default=0, description="Seed that all random streams are derived from."
+    )
+    data: Path | None = Field(
+        default=None,
+        description=(
+            "Folder that file paths are relative to. If absent: the environment variable"
+            " SKYMIX_DATA, else ../shared/data, else data."
+        ),
+    )
+    model: PymcModel = Field(description="The model.")
+    sampler: StarSampler = Field(default=NestedSampler(), description="The sampler.")
+
+    def fitted(self) -> dict[str, tuple[str, ...]]:
+        """The one fit of the study: that of its model."""
+        return {"model": ("model",)}
