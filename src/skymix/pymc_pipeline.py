@@ -143,7 +143,8 @@ def make_report(study: PymcStudy, output: Path) -> Path:
     from skymix.report import PymcReport, installed_versions, make_pymc_report
 
     tree = _posterior(study)
-    made = {**tree.attrs, "inputs": json.loads(tree.attrs["inputs"])}
+    made = {str(name): value for name, value in tree.attrs.items()}
+    made["inputs"] = json.loads(made["inputs"])
     return make_pymc_report(
         PymcReport(
             study,
