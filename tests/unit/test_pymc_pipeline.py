@@ -28,6 +28,15 @@ def model(data, width):
         pm.Potential("shares", 5 * pm.math.log(w[0]) - 0.1 * cuts[1])
     return found
 """
+SMALL = """
+import numpy as np
+import pymc as pm
+
+def model(data):
+    with pm.Model() as found:
+        pm.Normal("y", pm.Normal("x"), 1, observed=np.loadtxt(data / "y.txt"))
+    return found
+"""
 NAMES = ["x[0]", "x[1]", "cuts[0]", "cuts[1]", "w[0]", "w[1]", "w[2]", "sum"]
 NESTED = {"live_points": 100, "dlogz": 0.5, "bound": "multi", "sample": "unif"}
 NUTS = {"kind": "nuts", "chains": 2, "tune": 300, "draws": 500}
@@ -37,6 +46,7 @@ NUTS = {"kind": "nuts", "chains": 2, "tune": 300, "draws": 500}
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pymc")
     (folder / "own.py").write_text(MODEL)
+    (folder / "small.py").write_text(SMALL)
     (folder / "y.txt").write_text("1.0 -0.5\n")
     return folder
 
@@ -105,8 +115,9 @@ def test_both_samplers_write_the_same_variables_and_agree(write, folder):
 
 
 def test_a_changed_file_is_noticed(write, folder):
-    study = write(sampler=NESTED | {"live_points": 30, "dlogz": 5, "runs": 2}, name="several")
-    loaded = load_any_study(study)
+    sampler = NESTED | {"live_points": 30, "dlogz": 5, "runs": 2}
+    model = {"path": "small.py", "files": ["y.txt"]}
+    loaded = load_any_study(write(name="several", sampler=sampler, model=model))
     source = loaded.model.path
     fit = folder / "results/several/fits/model"
     (fit / "runs").mkdir(parents=True)

@@ -36,6 +36,17 @@ def test_default_study_needs_no_data(snakemake):
     assert run.jobs == PLANS["galactic_centre"]
 
 
+def test_plan_of_a_pymc_model(snakemake, tmp_path):
+    run = snakemake("-n", "--configfile", "config/studies/line.yaml")
+    assert run.code == 0, run.text
+    assert run.jobs == {"sample_posterior": 1, "make_report": 1}
+    study = {"domain": "pymc", "name": "own", "model": {"path": "missing.py"}}
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    run = snakemake("-n", "--configfile", str(tmp_path / "own.yaml"))
+    assert run.code != 0
+    assert f"{tmp_path}/missing.py" in run.text
+
+
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["crab", "galactic_centre_cta"])
 def test_plan_of_a_study_with_data(snakemake, data_folder, name):

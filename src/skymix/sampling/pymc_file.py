@@ -54,8 +54,8 @@ class ModelFile:
         model = self._run(lambda: function(**self.arguments, **data))
         if not isinstance(model, pm.Model):
             raise SkymixError(
-                f"{self.path}: the function '{self.function}' returns a {type(model).__name__}, not"
-                " a pm.Model; end it with 'return' and the model"
+                f"{self.path}: the function '{self.function}' returns {type(model).__name__}, not a"
+                " pm.Model; end it with 'return' and the model"
             )
         return model
 

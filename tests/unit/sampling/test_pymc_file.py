@@ -64,7 +64,7 @@ SHAPES = lines(
         ({"text": "model = 3\n"}, r"own\.py: has no function 'model'; its functions are none"),
         ({"centre": 0, "width": 1}, r"has no argument 'width'; its arguments are centre, scale"),
         ({}, r"'model' needs the argument 'centre'"),
-        ({"text": lines("return 5")}, r"'model' returns a int, not a pm\.Model; end it with"),
+        ({"text": lines("return 5")}, r"'model' returns int, not a pm\.Model; end it with"),
         ({"text": lines("1 / 0")}, r"own\.py, line 3: ZeroDivisionError: division by zero"),
         ({"text": lines("open('missing.csv')")}, r"line 3: FileNotFoundError: .*missing\.csv"),
         (
