@@ -17,6 +17,7 @@ include: "workflow/rules/common.smk"
 validate(config, "config/schema.json", set_default=False)
 
 
+include: "workflow/rules/domain.smk"
 include: "workflow/rules/study.smk"
 include: f"workflow/rules/{'posterior' if len(RUNS) == 1 else 'runs'}.smk"
 include: "workflow/rules/report.smk"

@@ -12,18 +12,10 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from skymix.errors import SkymixError
-from skymix.study.files import (
-    component_tables,
-    event_files,
-    model_files,
-    response_file,
-    star_table,
-)
+from skymix.study.files import component_tables, event_files, response_file, star_table
 from skymix.study.jobs import bundles, chunks
 from skymix.study.load import any_study_from_mapping, read_mapping
-from skymix.study.pymc_stages import pymc_settings
 from skymix.study.stages import response_key, stage_settings
-from skymix.study.star_stages import star_settings
 
 try:
     for path in workflow.configfiles:
@@ -42,16 +34,6 @@ shell.prefix(f"set -euo pipefail; export PATH={shlex.quote(str(FOLDER))}:$PATH; 
 
 FITS = STUDY.fitted()
 RUNS = range(1, getattr(STUDY.sampler, "runs", 1) + 1)
-FIT = "results/{study}/fits/{fit}"
-# What the sampler reads: tables of densities, the stars themselves, or the text of a model and the
-# files that it reads; and what the report shows beside the posterior.
-if GAMMA:
-    SOURCE, MORE, SHOWN = f"{FIT}/likelihood.h5", [], ["diagnostics.h5"]
-elif STUDY.domain == "stars":
-    SOURCE, MORE, SHOWN = f"{FIT}/catalogue.h5", [], ["membership.ecsv"]
-else:
-    SOURCE, MORE, SHOWN = str(STUDY.model.path), model_files(STUDY), []
-SETTINGS = {"gamma": stage_settings, "stars": star_settings, "pymc": pymc_settings}
 
 
 def one_of(names):
