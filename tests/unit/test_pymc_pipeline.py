@@ -104,6 +104,7 @@ def test_both_samplers_write_the_same_variables_and_agree(write, folder):
     for name in NAMES:
         one, other = (tree["posterior"][name] for tree in (nested, chains))
         assert abs(float(one.mean() - other.mean())) < 0.25 * float(other.std()), name
+    assert "<td>posterior 2</td>" in page
     assert "Log evidence, ln Z" in page
     assert "Largest r-hat" in nuts_page
     for words in ("np.loadtxt", "y.txt", "own.py", "w[1]", "figures/corner.png"):

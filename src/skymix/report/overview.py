@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import yaml
 
 from skymix.report.inputs import Fit, ReportInput
@@ -274,8 +275,12 @@ def product_rows(fits: Sequence[Fit]) -> list[dict[str, str]]:
 
 def product_row(path: str, attributes: Mapping[str, Any]) -> dict[str, str]:
     """A product: path, schema, version of skymix, commit, seed, time of its making."""
-    seed = str(attributes.get("seed", ""))
-    schema = f"{attributes.get('schema_name', '')} {attributes.get('schema_version', '')}"
+    # netCDF keeps a number as an array of one.
+    seed, version = (
+        str(v.item() if isinstance(v, np.ndarray) else v)
+        for v in (attributes.get("seed", ""), attributes.get("schema_version", ""))
+    )
+    schema = f"{attributes.get('schema_name', '')} {version}"
     return {
         "path": path,
         "schema": schema.strip(),
