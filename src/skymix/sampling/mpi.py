@@ -5,14 +5,17 @@ looks: MPI's own waiting would burn a core. A rank that fails, dies or stays sil
 """
 
 import atexit
+import fcntl
 import os
 import socket
+import stat
 import sys
+import termios
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TextIO, TypeVar
 
 from skymix.errors import Interrupted, SkymixError
 from skymix.sampling.executor import Executor, SerialExecutor, Timing, Work
@@ -31,6 +34,7 @@ _PATIENCE = 300.0  # seconds that a rank may take longer than ...
 _SLOWER = 20.0  # ... so many times what rank 0 took for as many tasks
 _ORPHANED = 3600.0  # seconds without a word from rank 0
 _START = 300  # seconds until all ranks have found each other
+_UNREAD = 10.0  # seconds for the launcher to read the last words of a job that fails
 
 
 def run_on_ranks(main: Callable[[Executor], None]) -> None:
@@ -297,7 +301,25 @@ def _exit_code(error: BaseException) -> int:
 
 
 def _abort(comm: Any, code: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in sys.stdout, sys.stderr:
+        _deliver(stream)
     comm.Abort(code)
     os._exit(code)
+
+
+def _deliver(stream: TextIO) -> None:
+    """Wait until what was printed is read: a launcher may drop what it has not when a job ends."""
+    give_up = time.monotonic() + _UNREAD
+    try:
+        stream.flush()
+        while time.monotonic() < give_up and _waiting(stream.fileno()):
+            time.sleep(_LONGEST_NAP)
+    except OSError:  # nobody reads any more
+        return
+
+
+def _waiting(descriptor: int) -> bool:
+    """Whether bytes wait in a pipe."""
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return False
+    return any(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)))
