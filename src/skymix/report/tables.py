@@ -1,6 +1,7 @@
 """Tables of a fit as ECSV, with a unit and a description for every column."""
 
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,20 @@ from skymix.report.quantities import Quantity
 STATISTICS = (
     "median", "lower_68", "upper_68", "lower_95", "upper_95", "mean", "standard_deviation",
 )  # fmt: skip
+_ROWS_AT_ONCE = 20_000
 
 
 def write_table(table: Table, path: Path) -> None:
-    """Write a table as ECSV."""
+    """Write a table as ECSV, some rows at a time: as text, a survey's events fill gigabytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    table.write(path, format="ascii.ecsv", overwrite=True)
+    with path.open("w", encoding="utf-8") as file:
+        for start in range(0, max(len(table), 1), _ROWS_AT_ONCE):
+            text = StringIO()
+            table[start : start + _ROWS_AT_ONCE].write(text, format="ascii.ecsv")
+            lines = text.getvalue().splitlines(keepends=True)
+            # Comments, then the names of the columns.
+            header = next(i for i, line in enumerate(lines) if not line.startswith("#")) + 1
+            file.writelines(lines[header if start else 0 :])
 
 
 def posterior_table(quantities: Sequence[Quantity], of: str) -> Table:
