@@ -41,5 +41,7 @@ def checked_likelihood(problem: Problem, theta: FloatArray) -> FloatArray:
     if np.isnan(value).any():
         at = theta[int(np.flatnonzero(np.isnan(value))[0])]
         named = ", ".join(f"{n} = {x:.6g}" for n, x in zip(problem.names, at, strict=True))
-        raise SkymixError(f"the likelihood is not a number at {named}; check the tables")
+        raise SkymixError(
+            f"the likelihood is not a number at {named}; check the data and the model"
+        )
     return value

@@ -115,10 +115,10 @@ class ModelFile:
         """Run what a user wrote; what it raises becomes a sentence with its place."""
         try:
             return call()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise SkymixError(f"{self._place(error)}: {_sentence(error)}; mend the file") from None
 
-    def _place(self, error: Exception) -> str:
+    def _place(self, error: BaseException) -> str:
         """File and the last of its lines that was being run, or cannot be read."""
         if isinstance(error, SyntaxError) and error.filename == str(self.path):
             return f"{self.path}, line {error.lineno}"
@@ -127,7 +127,7 @@ class ModelFile:
         return f"{self.path}, line {lines[-1]}" if lines else str(self.path)
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     """Kind and first line of an error."""
     text = error.msg if isinstance(error, SyntaxError) else str(error).strip()
     return ": ".join(filter(None, (type(error).__name__, text.partition("\n")[0].rstrip("."))))

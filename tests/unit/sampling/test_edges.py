@@ -48,7 +48,9 @@ def test_not_a_number_names_the_parameters_and_prints_nothing(capsys, limit):
         def log_likelihood(self, theta):
             return np.where(theta[:, 0] > limit, np.nan, super().log_likelihood(theta))
 
-    with pytest.raises(SkymixError, match=r"not a number at x = \S+, y = \S+; check the tables"):
+    with pytest.raises(
+        SkymixError, match=r"not a number at x = \S+, y = \S+; check the data and the model"
+    ):
         sampled(Broken())
     out, err = capsys.readouterr()
     assert (out, err) == ("", "")
@@ -60,7 +62,9 @@ def test_not_a_number_near_the_peak_is_met_later(capsys):
             r = np.hypot(*theta.T)
             return np.where(r < 0.01, np.nan, super().log_likelihood(theta))
 
-    with pytest.raises(SkymixError, match=r"not a number at x = \S+, y = \S+; check the tables"):
+    with pytest.raises(
+        SkymixError, match=r"not a number at x = \S+, y = \S+; check the data and the model"
+    ):
         sampled(Broken())
     assert "Traceback" not in "".join(capsys.readouterr())
 

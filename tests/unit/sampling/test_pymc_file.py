@@ -67,6 +67,7 @@ SHAPES = lines(
         ({"text": lines("return 5")}, r"'model' returns int, not a pm\.Model; end it with"),
         ({"text": lines("1 / 0")}, r"own\.py, line 3: ZeroDivisionError: division by zero"),
         ({"text": lines("open('missing.csv')")}, r"line 3: FileNotFoundError: .*missing\.csv"),
+        ({"text": lines("raise SystemExit")}, r"own\.py, line 3: SystemExit; mend the file"),
         (
             {"text": lines("with pm.Model() as m:", "    pm.Flat('f')", "return m")},
             r"own\.py: the model has no likelihood",
