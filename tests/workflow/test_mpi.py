@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 from tests import star_study
 
-from skymix import pipeline, star_pipeline
+from skymix import pipeline, pymc_pipeline, star_pipeline
 from skymix.errors import DataError, StudyError
 from skymix.store import RunProduct, read_posterior, read_product
 from skymix.study import study_from_mapping
@@ -91,7 +91,8 @@ def skymix(tool, start) -> Callable[..., subprocess.Popen[str]]:
     """Start sample-posterior with a study on a number of ranks, 0 for no mpiexec."""
 
     def begin(ranks: int, study: str, output: str, *options: str) -> subprocess.Popen[str]:
-        source = "catalogue.h5" if study == "stars" else "likelihood.h5"
+        sources = {"stars": "catalogue.h5", "line": "line.py"}
+        source = sources.get(study, "likelihood.h5")
         names = f"{study}.yaml", source, "-o", output
         return start(ranks, tool("skymix"), "sample-posterior", *names, *options)
 
@@ -170,8 +171,21 @@ def test_a_signal_stops_with_a_checkpoint(skymix, folder, whole, number, ranks) 
     assert not kept.exists()
 
 
+MODEL = """
+import numpy as np
+import pymc as pm
+
+def model():
+    x = np.linspace(0, 10, 300)
+    with pm.Model() as found:
+        m, b, s = pm.Normal("m", 0, 10), pm.Normal("b", 0, 10), pm.HalfNormal("s", 5)
+        pm.Normal("y", m * x + b, s, observed=3 * x - 2 + np.sin(40 * x))
+    return found
+"""
+
+
 @pytest.fixture
-def stars(folder):
+def stars(folder) -> xr.DataTree:
     """A study of stars, and its posterior without interruption."""
     star_study.write(folder, star_study.table()[:60])
     sampler = {"live_points": 60, "dlogz": 5.0, "sample": "rwalk", "checkpoint_every": 0.1}
@@ -184,13 +198,28 @@ def stars(folder):
     return read_posterior(folder / "stars.nc")
 
 
-def test_stars_go_on_from_a_checkpoint(skymix, folder, stars) -> None:
-    process = skymix(2, "stars", "again.nc")
-    wait_for(folder / "again.nc.checkpoint", process)
+@pytest.fixture
+def line(folder) -> xr.DataTree:
+    """A study of a PyMC model, and its posterior without interruption."""
+    source = folder / "line.py"
+    source.write_text(MODEL)
+    sampler = {"live_points": 500, "dlogz": 0.01, "sample": "rwalk", "checkpoint_every": 0.1}
+    raw = {"domain": "pymc", "name": "line", "model": {"path": "line.py"}, "sampler": sampler}
+    pipeline.freeze_study(raw, folder / "line.yaml")
+    study = any_study_from_mapping(raw | {"data": str(folder)})
+    pymc_pipeline.sample_posterior(study, source, folder / "line.nc")
+    return read_posterior(folder / "line.nc")
+
+
+@pytest.mark.parametrize("study", ["stars", "line"])
+def test_other_domains_go_on_from_a_checkpoint(skymix, folder, request, study) -> None:
+    posterior, output = request.getfixturevalue(study), f"{study}-again.nc"
+    process = skymix(2, study, output)
+    wait_for(folder / f"{output}.checkpoint", process)
     process.send_signal(signal.SIGUSR1)
     assert "skymix: stopped by SIGUSR1 after" in finish(process, 85)
-    assert "going on from iteration" in finish(skymix(0, "stars", "again.nc"))
-    assert_same(read_posterior(folder / "again.nc"), stars)
+    assert "going on from iteration" in finish(skymix(0, study, output))
+    assert_same(read_posterior(folder / output), posterior)
 
 
 def test_a_killed_parent_costs_what_came_after_the_checkpoint(skymix, folder, whole) -> None:

@@ -171,7 +171,10 @@ def _batched(point: Any, result: Any) -> Batched:
     inner, shared = _constant(point, result)
     signature = "(d)->(k)" if result.type.ndim else "(d)->()"
     outcome = Blockwise(OpFromGraph([inner], [shared]), signature=signature)(points)
-    compiled = pytensor.function([points], outcome, mode=MODE, trust_input=True)
+    # Code from PyTensor's cache is not inlined where fresh code is: with it, the last bits of a
+    # value would depend on what was compiled before, here or in another process.
+    with pytensor.config.change_flags(numba__cache=False):
+        compiled = pytensor.function([points], outcome, mode=MODE, trust_input=True)
 
     def evaluate(at: FloatArray) -> FloatArray:
         return np.asarray(compiled(np.ascontiguousarray(at, dtype=np.float64)))

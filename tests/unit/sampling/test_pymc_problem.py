@@ -217,3 +217,22 @@ def test_a_model_without_free_variables_or_likelihood_is_refused():
         pm.Normal("x")
     with pytest.raises(SkymixError, match="no likelihood"):
         problem_from_pymc(model)
+
+
+def test_the_last_bits_do_not_depend_on_what_was_compiled_before(tmp_path, monkeypatch):
+    """Code from PyTensor's cache is not inlined where fresh code is, so none is taken from it."""
+    from pytensor.link.numba import cache
+
+    monkeypatch.setattr(cache, "NUMBA_CACHE_PATH", tmp_path)
+    x = np.linspace(0, 10, 300)
+    with pm.Model() as model:
+        m, b, s = pm.Normal("m", 0, 10), pm.Normal("b", 0, 10), pm.HalfNormal("s", 5)
+        pm.Normal("y", m * x + b, s, observed=3 * x - 2 + np.sin(40 * x))
+
+    def values():
+        problem = problem_from_pymc(model)
+        return problem.log_likelihood(problem.prior_transform(cube(200, 3)))
+
+    first = values()
+    assert np.array_equal(values(), first)
+    assert not list(tmp_path.iterdir())
