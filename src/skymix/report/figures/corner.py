@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import (
     FixedLocator,
     Formatter,
@@ -148,7 +149,7 @@ def _finish(
             else:
                 width = axes[i, j].get_position().width * figure.get_figwidth()
                 _cell(axes[i, j], i, j, n, scales, width)
-                _place_labels(axes[i, j], figure.get_figheight())
+                _place_labels(axes[i, j], width)
         if quantity.truth is None:
             continue
         for row in range(i, n):
@@ -156,6 +157,10 @@ def _finish(
         for column in range(i):
             axes[i, column].axhline(quantity.truth * factor, color=TRUTH, linewidth=0.9)
     figure.align_labels()
+    side = 0.94 * axes[0, 0].get_window_extent().width
+    below = [(axes[-1, j].xaxis.label, 0) for j in range(n)]
+    _fit(below + [(axes[i, 0].yaxis.label, 1) for i in range(1, n)], side)
+    _fit([(axes[i, i].title, 0) for i in range(n)], side)
     if n > 1:
         _legend(figure, any(q.truth is not None for q in quantities))
 
@@ -182,7 +187,7 @@ def _cell(axes: Axes, i: int, j: int, n: int, scales: Sequence[str], width: floa
         else:
             ticks = _linear_ticks(low, high)
             if axis is axes.xaxis:
-                ticks = _apart(ticks, width / (high - low))
+                ticks = _apart(ticks, low, high, width)
             axis.set_major_locator(FixedLocator(ticks))
         axis.set_major_formatter(_formatter(scale) if shown else NullFormatter())
         axis.set_minor_formatter(NullFormatter())
@@ -192,11 +197,18 @@ def _cell(axes: Axes, i: int, j: int, n: int, scales: Sequence[str], width: floa
         label.set_rotation(0)
 
 
-def _place_labels(axes: Axes, figure_height: float) -> None:
+def _place_labels(axes: Axes, side: float) -> None:
     """Put the labels at the same distance, in inches, whatever the size of the panels."""
-    height = axes.get_position().height * figure_height
-    axes.xaxis.set_label_coords(0.5, -0.23 / height)
-    axes.yaxis.set_label_coords(-0.36 / height, 0.5)
+    axes.xaxis.set_label_coords(0.5, -0.23 / side)
+    axes.yaxis.set_label_coords(-0.36 / side, 0.5)
+
+
+def _fit(texts: Sequence[tuple[Text, int]], room: float) -> None:
+    """Shrink all texts alike, so that none is longer than so many pixels along its axis."""
+    longest = max((text.get_window_extent().size[along] for text, along in texts), default=0.0)
+    if longest > room:
+        for text, _ in texts:
+            text.set_fontsize(float(text.get_fontsize()) * room / longest)
 
 
 def _formatter(scale: str) -> Formatter:
@@ -214,11 +226,15 @@ def _linear_ticks(low: float, high: float) -> list[float]:
     return [float(t) for t in ticks if low + margin <= t <= high - margin]
 
 
-def _apart(ticks: list[float], scale: float) -> list[float]:
-    """Every tick, every other one and so on, so that labels are apart at so many inches a unit."""
-    longest = _CHARACTER * (1 + max((len(f"{tick:.6g}") for tick in ticks), default=0))
+def _apart(ticks: list[float], low: float, high: float, width: float) -> list[float]:
+    """Those of the ticks whose labels are apart and stay within a panel of so many inches."""
+    decimals = max((len(f"{tick:.6g}".partition(".")[2]) for tick in ticks), default=0)
+    length = _CHARACTER * (1 + max((len(f"{tick:.{decimals}f}") for tick in ticks), default=0))
+    room = length * (high - low) / width
+    inside = [t for t in ticks if low + 0.45 * room <= t <= high - 0.45 * room]
+    ticks = inside or sorted(ticks, key=lambda tick: abs(tick - 0.5 * (low + high)))[:1]
     step = 1
-    while len(ticks) > step and (ticks[step] - ticks[0]) * scale < longest:
+    while len(ticks) > step and ticks[step] - ticks[0] < room:
         step += 1
     return ticks[(len(ticks) - 1) % step // 2 :: step]
 
