@@ -1,13 +1,14 @@
 """Nested runs as a stage of any domain: one run with its checkpoint, several runs merged."""
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from skymix.errors import StudyError
-from skymix.store import RunProduct, read_product
+from skymix.store import Provenance, RunProduct, read_product
 from skymix.store.lineage import require_inputs, require_settings
 from skymix.study.mixture import NestedSampler, Sampler
 
@@ -22,20 +23,21 @@ RUN_TIMING = ("ranks", "nodes", "lost_time", "load_balance")
 def nested_run(
     problem: "Problem",
     settings: NestedSampler,
-    seed: int | Sequence[int],
+    made: Provenance,
     progress: "Progress",
-    executor: "Executor | None",
-    checkpoint: Path | None,
-    identity: Mapping[str, str],
-    deadline: float | None,
+    run: int | None = None,
+    executor: "Executor | None" = None,
+    checkpoint: Path | None = None,
+    deadline: float | None = None,
 ) -> "Iterator[NestedRun]":
     """Sample a problem; the checkpoint goes when the caller has written the run.
 
     Parameters
     ----------
+    made : seed, settings and inputs, in which the run must agree with one of the checkpoint
+    run : number of one of several runs, each with random numbers of its own
     executor : who evaluates the likelihood; without one this process
     checkpoint : file that keeps the run while it goes on
-    identity : what the run must agree in with one that the checkpoint holds
     deadline : seconds since the epoch at which the job ends
 
     Raises
@@ -47,14 +49,21 @@ def nested_run(
 
     kept = None
     if checkpoint is not None:
-        kept = Checkpoint(checkpoint, dict(identity), settings.checkpoint_every)
+        identity = {
+            "inputs": json.dumps(made.inputs, sort_keys=True),
+            "sampler settings": json.dumps(made.study, sort_keys=True),
+            "seed": str(made.seed),
+            "run": str(run),
+        }
+        kept = Checkpoint(checkpoint, identity, settings.checkpoint_every)
+    seed = made.seed or 0
     yield sample_nested(
         problem,
         settings.live_points,
         settings.dlogz,
         settings.bound,
         settings.sample,
-        seed,
+        seed if run is None else (seed, run),
         progress,
         settings.batch_size,
         Session(executor or SerialExecutor(), kept, StopRequest(deadline)),

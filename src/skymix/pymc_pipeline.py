@@ -64,11 +64,8 @@ def sample_posterior(
         )
         _write_posterior(output, chains, problem, provenance)
         return
-    identity = {"inputs": json.dumps(provenance.inputs, sort_keys=True), "seed": str(seed)}
-    identity |= {"run": str(run), "settings": json.dumps(provenance.study, sort_keys=True)}
-    seeds = seed if run is None else (seed, run)
     with nested_run(
-        problem, settings, seeds, progress, executor, checkpoint, identity, deadline
+        problem, settings, provenance, progress, run, executor, checkpoint, deadline
     ) as nested:
         if run is None:
             _write_posterior(output, nested, problem, provenance)

@@ -1,6 +1,5 @@
 """The stages of an analysis of stars: each reads products, calls the library and writes one."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +14,6 @@ from skymix.pipeline import inputs_of
 from skymix.store import (
     Catalogue,
     Provenance,
-    file_sha256,
     read_posterior,
     read_product,
     read_provenance,
@@ -100,20 +98,16 @@ def sample_posterior(
     settings = study.sampler
     check_run(settings, run)
     mixture = _mixture(study, catalogue)
-    made_with = star_settings(study, "posterior")
     seed = _seed(study)
-    provenance = Provenance(made_with, inputs_of(catalogue), seed)
+    provenance = Provenance(star_settings(study, "posterior"), inputs_of(catalogue), seed)
 
     progress = Progress(study.name if run is None else f"{study.name}, run {run}")
     if isinstance(settings, NutsSampler):
         chains = _chains(mixture, settings, seed, progress)
         _write_posterior(study, output, chains, mixture, provenance)
         return
-    identity = {"catalogue": file_sha256(catalogue), "seed": str(seed), "run": str(run)}
-    identity |= {"settings": json.dumps(made_with, sort_keys=True)}
-    seeds = seed if run is None else (seed, run)
     with nested_run(
-        mixture, settings, seeds, progress, executor, checkpoint, identity, deadline
+        mixture, settings, provenance, progress, run, executor, checkpoint, deadline
     ) as nested:
         if run is None:
             _write_posterior(study, output, nested, mixture, provenance)

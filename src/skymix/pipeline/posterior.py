@@ -12,7 +12,6 @@ from skymix.pipeline.studies import fit_of
 from skymix.store import (
     LikelihoodTables,
     Provenance,
-    file_sha256,
     read_product,
     write_posterior,
     write_product,
@@ -59,18 +58,14 @@ def sample_posterior(
     tables, mixture = _tables(study, likelihood)
     fit = fit_of(study, tables.observations)
     seed = _sampler_seed(study, fit)
-    made_with = stage_settings(study, "posterior")
-    provenance = Provenance(made_with, inputs_of(likelihood), seed)
+    provenance = Provenance(stage_settings(study, "posterior"), inputs_of(likelihood), seed)
     progress = Progress(fit if run is None else f"{fit}, run {run}")
     if not isinstance(settings, NestedSampler):
         draws = _draws(mixture, settings, seed, progress)
         write_posterior(output, _tree(draws, mixture, tables, seed), provenance)
         return
-    identity = {"likelihood tables": file_sha256(likelihood), "seed": str(seed)}
-    identity |= {"sampler settings": json.dumps(made_with, sort_keys=True), "run": str(run)}
-    seeds = seed if run is None else (seed, run)
     with nested_run(
-        mixture, settings, seeds, progress, executor, checkpoint, identity, deadline
+        mixture, settings, provenance, progress, run, executor, checkpoint, deadline
     ) as nested:
         if run is None:
             tree = _tree(nested, mixture, tables, seed, check_evidence(mixture, seed))
@@ -93,7 +88,8 @@ def draw_posterior(study: Study, likelihood: Path) -> "xr.DataTree":
     seed, progress = _sampler_seed(study, fit), Progress(fit)
     if not isinstance(settings, NestedSampler):
         return _tree(_draws(mixture, settings, seed, progress), mixture, tables, seed)
-    with nested_run(mixture, settings, seed, progress, None, None, {}, None) as nested:
+    provenance = Provenance(stage_settings(study, "posterior"), inputs_of(likelihood), seed)
+    with nested_run(mixture, settings, provenance, progress) as nested:
         return _tree(nested, mixture, tables, seed)
 
 
