@@ -24,7 +24,10 @@ class Table:
 
 @final
 class Mixture:
-    """Parameters to log likelihood in one call, on so many threads."""
+    """Parameters to log likelihood in one call, on so many threads.
+
+    In `edges` the number of a leaf is that of the first term of its table.
+    """
 
     def __new__(
         cls, table: Table, edges: _Edges, grids: _Grids, threads: int, constant: float

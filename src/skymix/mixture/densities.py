@@ -127,8 +127,11 @@ class DensityTable:
     def compiled(self, tree: Tree) -> _kernel.Mixture:
         """The way from parameters, the first of them fractions of the tree, to the log sum."""
         grids, threads = self._interpolation.grids(self._offsets), self._threads
-        table = self._tiles.compiled
-        return _kernel.Mixture(table, tree.edges, grids, threads, self.data.constant)
+        parent, column, leaf, share = tree.edges
+        # A leaf's weight is the factor of its terms: it goes where the first of them is.
+        first = np.cumsum([0, *self._interpolation.term_counts[:-1]])
+        edges = parent, column, np.where(leaf >= 0, first[leaf], leaf), share
+        return _kernel.Mixture(self._tiles.compiled, edges, grids, threads, self.data.constant)
 
     def log_sum_gradient(
         self, theta: FloatArray, factors: FloatArray

@@ -31,7 +31,11 @@
 #define LN2 0x1.62e42fefa39efp-1
 #define LN2_REST 0x1.abc9e3b39803fp-56
 
-enum { POINTS = 512 }; /* of a block, whose rows and coefficients stay in cache beside a tile */
+enum {
+    POINTS = 512, /* of a block, whose rows and coefficients stay in cache beside a tile */
+    FEW = 4096,   /* bytes that need no allocation */
+    SAMPLE = 32,  /* points that tell which of their rows differ */
+};
 
 static const int64_t LANE[8] = {0, 1, 2, 3, 4, 5, 6, 7};
 
@@ -242,33 +246,48 @@ static int work_in_threads(share own)
     return complete;
 }
 
-/* Points in the order of the row that differs most between them: neighbours share rows, which are
- * then in cache. False if a row is not one of the table. */
-static int arrange(const table *t, const points *p, int64_t *order, int64_t *start)
+static int rows_exist(const table *t, const points *p)
 {
-    const int64_t stride = p->nset * p->nterm;
-    int64_t key = 0, widest = -1, least = 0;
-    for (int64_t r = 0; r < stride; r++) {
-        int64_t low = INT64_MAX, high = INT64_MIN;
-        for (int64_t b = 0; b < p->npoint; b++) {
-            const int64_t row = p->rows[b * stride + r];
-            low = row < low ? row : low;
-            high = row > high ? row : high;
-        }
-        if (low < 0 || high >= t->nrow)
-            return 0;
-        if (high - low > widest)
-            widest = high - low, key = r, least = low;
+    const uint64_t last = t->nrow - 1, count = p->npoint * p->nset * p->nterm;
+    uint64_t signs = 0; /* the first bit is set if a row is negative or above the last */
+    for (uint64_t i = 0; i < count; i++)
+        signs |= (uint64_t)p->rows[i] | (last - (uint64_t)p->rows[i]);
+    return !(signs >> 63);
+}
+
+/* Lowest row of a term, and how far above it the others are at most. */
+static int64_t spread(const points *p, int64_t term, int64_t npoint, int64_t *lowest)
+{
+    int64_t low = INT64_MAX, high = 0;
+    for (int64_t b = 0; b < npoint; b++) {
+        const int64_t row = p->rows[b * p->nset * p->nterm + term];
+        low = row < low ? row : low;
+        high = row > high ? row : high;
     }
-    for (int64_t i = 0; i <= widest + 1; i++)
+    *lowest = low;
+    return high - low;
+}
+
+/* Points in the order of the row that differs most between some of them: neighbours share rows,
+ * which are then in cache. */
+static void arrange(const points *p, int64_t *order, int64_t *start)
+{
+    const int64_t stride = p->nset * p->nterm, some = p->npoint < SAMPLE ? p->npoint : SAMPLE;
+    int64_t key = 0, widest = -1, least;
+    for (int64_t r = 0; r < stride; r++) {
+        const int64_t width = spread(p, r, some, &least);
+        if (width > widest)
+            widest = width, key = r;
+    }
+    const int64_t *row = p->rows + key, width = spread(p, key, p->npoint, &least);
+    for (int64_t i = 0; i <= width + 1; i++)
         start[i] = 0;
     for (int64_t b = 0; b < p->npoint; b++)
-        start[p->rows[b * stride + key] - least + 1]++;
-    for (int64_t i = 0; i < widest; i++)
+        start[row[b * stride] - least + 1]++;
+    for (int64_t i = 0; i < width; i++)
         start[i + 1] += start[i];
     for (int64_t b = 0; b < p->npoint; b++)
-        order[start[p->rows[b * stride + key] - least]++] = b;
-    return 1;
+        order[start[row[b * stride] - least]++] = b;
 }
 
 static void total(const table *t, const sum *sums, const int64_t *order, int64_t npoint,
@@ -298,7 +317,10 @@ int log_sum(const table *t, const points *p, int64_t threads, double *value)
     /* All of items of eight bytes. */
     const int64_t need[] = {threads * size * sizeof(progress), npoint * t->npart * sizeof(sum),
                             nset * p->nterm * 8, nset * 8, npoint * 8, (t->nrow + 2) * 8};
-    char *at[6], *memory = malloc(need[0] + need[1] + need[2] + need[3] + need[4] + need[5]);
+    int64_t all = 0, few[FEW / 8];
+    for (int i = 0; i < 6; i++)
+        all += need[i];
+    char *at[6], *memory = all > FEW ? malloc(all) : (char *)few;
     if (!memory)
         return NO_MEMORY;
     at[0] = memory;
@@ -307,17 +329,19 @@ int log_sum(const table *t, const points *p, int64_t threads, double *value)
     double *scaled = (double *)at[2];
     int64_t *shift = (int64_t *)at[3], *order = (int64_t *)at[4];
     int failed = WRONG_ROW;
-    if (arrange(t, p, order, (int64_t *)at[5])) {
+    if (rows_exist(t, p)) {
+        arrange(p, order, (int64_t *)at[5]);
         for (int64_t i = 0; i < nset; i++)
             shift[i] = scale(p->coefficients + i * p->nterm, p->nterm, scaled + i * p->nterm);
         const scaled_points q = {*p, shift, scaled};
         const unsigned call = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
-        const share all = {t,    &q, order,   (sum *)at[1], (progress *)at[0],
+        const share own = {t,    &q, order,   (sum *)at[1], (progress *)at[0],
                            size, 0,  threads, call % 2};
-        failed = work_in_threads(all) ? 0 : NO_MEMORY;
+        failed = work_in_threads(own) ? 0 : NO_MEMORY;
     }
     if (!failed)
         total(t, (sum *)at[1], order, npoint, value);
-    free(memory);
+    if (all > FEW)
+        free(memory);
     return failed;
 }

@@ -55,7 +55,7 @@ enum { WRONG_ROW = 1, NO_MEMORY = 2 };
 
 int log_sum(const table *t, const points *p, int64_t threads, double *value);
 
-void leaf_weights(const tree *t, const parameters *theta, int64_t nleaf, double *weights);
+void leaf_weights(const tree *t, const parameters *theta, int64_t stride, double *weights);
 
-void fill_terms(const interpolation *t, const parameters *theta, const double *factors,
-                int64_t *rows, double *coefficients);
+void fill_terms(const interpolation *t, const parameters *theta, int64_t nterm, int64_t *rows,
+                double *coefficients);

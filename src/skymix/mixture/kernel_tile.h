@@ -141,14 +141,16 @@ INLINE int NAME(multiply)(const mixture *m, progress *out, int single, VEC *slop
             if (m->filled > whole)
                 STEP(8 / LANES, 1)
         }
+        /* Two products of eight values have room in one exponent. */
 #pragma GCC unroll 8
-        for (int u = 0; u < BLOCK; u++) {
+        for (int u = 0; u < BLOCK / 2; u++) {
+            p[u] *= p[u + BLOCK / 2];
             bad |= NAME(below_normal)(p[u]);
             exponent += (BITS)((NAME(ubits))p[u] >> 52);
             p[u] = (VEC)(((BITS)p[u] & MANTISSA) | ONE);
         }
 #pragma GCC unroll 3
-        for (int h = BLOCK / 2; h > 0; h /= 2)
+        for (int h = BLOCK / 4; h > 0; h /= 2)
             for (int u = 0; u < h; u++)
                 p[u] *= p[u + h];
         mantissa *= p[0];
@@ -157,10 +159,10 @@ INLINE int NAME(multiply)(const mixture *m, progress *out, int single, VEC *slop
 #undef STEP
     if (ANY_NEGATIVE(bad))
         return 0;
-    /* Below 2^129: a tile of 512 data has at most 16 times eight mantissas, each below 2. */
+    /* Below 2^65: a tile of 512 data has at most 64 mantissas, each below 2. */
     const int64_t product = to_bits(out->mantissa * NAME(multiply_lanes)(mantissa));
     out->mantissa = from_bits((product & MANTISSA) | ONE);
-    out->exponent += NAME(add_exponents)(exponent) - 1023 * chunks * BLOCK * LANES +
+    out->exponent += NAME(add_exponents)(exponent) - 1023 * chunks * BLOCK / 2 * LANES +
                      (product >> 52) - 1023 + m->filled * m->shift;
     return 1;
 }

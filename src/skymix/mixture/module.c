@@ -94,11 +94,16 @@ static int read_interpolation(PyObject *grids, interpolation *t)
     return 1;
 }
 
+static int64_t terms_in(const interpolation *t, int64_t k)
+{
+    return (int64_t)1 << (t->first_axis[k + 1] - t->first_axis[k]);
+}
+
 static int64_t terms_of(const interpolation *t)
 {
     int64_t count = 0;
     for (int64_t k = 0; k < t->ntable; k++)
-        count += (int64_t)1 << (t->first_axis[k + 1] - t->first_axis[k]);
+        count += terms_in(t, k);
     return count;
 }
 
@@ -326,19 +331,18 @@ static PyObject *Mixture_log_likelihood(Mixture *self, PyObject *given)
     parameters at;
     if (!read_parameters(theta, self->ndim, &at))
         goto done;
-    const int64_t nleaf = self->grid.ntable, nterm = self->nterm;
-    double *factors = PyMem_Malloc((at.npoint * (nleaf + 2 * nterm) + 1) * sizeof *factors);
-    if (!factors) {
+    const int64_t nterm = self->nterm;
+    double *coefficients = PyMem_Malloc((2 * at.npoint * nterm + 1) * sizeof *coefficients);
+    if (!coefficients) {
         PyErr_NoMemory();
         goto done;
     }
-    double *coefficients = factors + at.npoint * nleaf;
     int64_t *rows = (int64_t *)(coefficients + at.npoint * nterm);
-    leaf_weights(&self->tree, &at, nleaf, factors);
-    fill_terms(&self->grid, &at, factors, rows, coefficients);
+    leaf_weights(&self->tree, &at, nterm, coefficients);
+    fill_terms(&self->grid, &at, nterm, rows, coefficients);
     const points p = {at.npoint, 1, 1, nterm, rows, coefficients, 0};
     values = sum_of(&self->table->table, &p, self->threads);
-    PyMem_Free(factors);
+    PyMem_Free(coefficients);
     if (values) {
         double *value = ((PyArray *)values)->data;
         for (int64_t i = 0; i < at.npoint; i++)
@@ -385,6 +389,15 @@ static PyObject *kernel_leaf_weights(PyObject *module, PyObject *args)
     return weights;
 }
 
+/* Factors, (npoint, ntable), each in the place of the first term of its table. */
+static void set_factors(const interpolation *t, const double *factors, int64_t npoint,
+                        int64_t nterm, double *coefficients)
+{
+    for (int64_t i = 0; i < npoint; i++, coefficients += nterm)
+        for (int64_t k = 0, first = 0; k < t->ntable; first += terms_in(t, k++))
+            coefficients[first] = *factors++;
+}
+
 static PyObject *kernel_terms(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -405,9 +418,11 @@ static PyObject *kernel_terms(PyObject *module, PyObject *args)
     const Py_ssize_t shape[2] = {at.npoint, terms_of(&t)};
     rows = new_array(2, shape, NPY_INT64);
     coefficients = new_array(2, shape, NPY_DOUBLE);
-    if (rows && coefficients)
-        fill_terms(&t, &at, factors->data, ((PyArray *)rows)->data,
-                   ((PyArray *)coefficients)->data);
+    if (rows && coefficients) {
+        double *out = ((PyArray *)coefficients)->data;
+        set_factors(&t, factors->data, at.npoint, shape[1], out);
+        fill_terms(&t, &at, shape[1], ((PyArray *)rows)->data, out);
+    }
 done:
     release(theta);
     release(factors);
