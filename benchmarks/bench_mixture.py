@@ -105,7 +105,7 @@ def singles(label: str, n: int, repeats: int, loops: int, calls: int) -> Iterato
     nodes = np.clip(np.searchsorted(MASSES, theta[:, -1]) - 1, 0, NODES - 2)
     rows = np.stack([*np.tile([[0], [1], [2]], WALK), nodes + 3, nodes + 4], axis=1)
     tiled = TiledTable.build(np.exp(log_table), np.ones(n))
-    read = partial(Machine().read_rows, tiled.values, tiled.offset, tiled.width)
+    read = partial(Machine().read_rows, tiled.values, tiled.offset, tiled.stride, tiled.filled)
     single = mixture.log_likelihood
     found = side_by_side(
         {

@@ -20,20 +20,20 @@ double read_all(const double *x, int64_t n)
     return total;
 }
 
-/* Sum of some rows of a table in tiles, each (rows, width): as fast as one point reads them. */
-double read_rows(const double *x, const int64_t *offset, const int64_t *width, int64_t ntile,
-                 const int64_t *rows, int64_t nrow)
+/* Sum of some rows of a table in tiles: as fast as one point reads them. */
+double read_rows(const double *x, const int64_t *offset, const int64_t *stride,
+                 const int64_t *filled, int64_t ntile, const int64_t *rows, int64_t nrow)
 {
     vec s[8] = {{0}};
     for (int64_t t = 0; t < ntile; t++)
         for (int64_t r = 0; r < nrow; r++) {
-            const double *row = x + offset[t] + rows[r] * width[t];
+            const double *row = x + offset[t] + rows[r] * stride[t];
             int64_t i = 0;
-            for (; i + 64 <= width[t]; i += 64)
+            for (; i + 64 <= filled[t]; i += 64)
 #pragma GCC unroll 8
                 for (int u = 0; u < 8; u++)
                     s[u] += *(const vec *)(row + i + 8 * u);
-            for (; i < width[t]; i += 8)
+            for (; i < filled[t]; i += 8)
                 s[0] += *(const vec *)(row + i);
         }
     for (int u = 1; u < 8; u++)

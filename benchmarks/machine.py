@@ -24,17 +24,22 @@ class Machine:
         self._multiply_add.argtypes = (ctypes.c_int64,)
         self._read_rows = loaded.read_rows
         pointer, integer = ctypes.c_void_p, ctypes.c_int64
-        self._read_rows.argtypes = pointer, pointer, pointer, integer, pointer, integer
+        self._read_rows.argtypes = *[pointer] * 4, integer, pointer, integer
 
     def read(self, array: np.ndarray) -> None:
         """Read all of a float64 array whose size is a multiple of 64."""
         self._read(array.ctypes.data, array.size)
 
     def read_rows(
-        self, values: np.ndarray, offset: np.ndarray, width: np.ndarray, rows: np.ndarray
+        self,
+        values: np.ndarray,
+        offset: np.ndarray,
+        stride: np.ndarray,
+        filled: np.ndarray,
+        rows: np.ndarray,
     ) -> None:
         """Read some rows of a float64 table in tiles, as `TiledTable` describes them."""
-        addresses = (array.ctypes.data for array in (values, offset, width))
+        addresses = (array.ctypes.data for array in (values, offset, stride, filled))
         self._read_rows(*addresses, offset.size, rows.ctypes.data, rows.size)
 
     def multiply_add(self, count: int) -> None:

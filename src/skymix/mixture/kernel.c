@@ -35,6 +35,8 @@ enum {
     POINTS = 512, /* of a block, whose rows and coefficients stay in cache beside a tile */
     FEW = 4096,   /* bytes that need no allocation */
     SAMPLE = 32,  /* points that tell which of their rows differ */
+    LINE = 64,    /* bytes of a cache line */
+    START = 512,  /* bytes of a row to fetch; the processor sees by itself how it goes on */
 };
 
 static const int64_t LANE[8] = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -133,6 +135,47 @@ static void add_each(const table *t, int64_t tile, const double *coefficient, co
             out->exponents += weight * (double)highest;
         for (int64_t r = 0; gradient && r < nterm; r++)
             gradient[r] += weight * ldexp(entry(t, row[r], i) / s, s > 0.0 ? -highest : 0);
+    }
+}
+
+/* Rows of a point for the data of a tile. */
+static inline const int64_t *rows_of(const points *p, int64_t point, int64_t row_set)
+{
+    return p->rows + (point * p->nset + row_set) * p->nterm;
+}
+
+/* The start of those rows that the next point does not share with this one comes to the nearest
+ * cache. */
+static inline void fetch_starts(const int64_t *next, const int64_t *rows, int64_t nterm,
+                                const char *first, int64_t stride)
+{
+    for (int64_t r = 0; r < nterm; r++)
+        for (int64_t byte = 0; next[r] != rows[r] && byte < START; byte += LINE)
+            __builtin_prefetch(first + next[r] * stride + byte, 0, 3);
+}
+
+/* A tile that is wanted next. */
+typedef struct {
+    const char *at, *end; /* of a row */
+    int64_t bytes, gap;   /* of a row, and from its end to the next */
+} wanted;
+
+static inline wanted wanted_of(const table *t, int64_t tile)
+{
+    const int64_t bytes = (t->filled[tile] * t->size + LINE - 1) / LINE * LINE;
+    const char *at = t->values + t->offset[tile] * t->size;
+    return (wanted){at, at + bytes, bytes, t->stride[tile] * t->size - bytes};
+}
+
+/* The next lines of it come to the second-level cache. */
+static inline void fetch_lines(wanted *w, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++, w->at += LINE) {
+        if (w->at == w->end) {
+            w->at += w->gap;
+            w->end = w->at + w->bytes;
+        }
+        __builtin_prefetch(w->at, 0, 2);
     }
 }
 

@@ -6,7 +6,7 @@
 typedef struct {
     const char *values;         /* each entry over a power of two above the largest of its column */
     const int64_t *offset;      /* (ntile) first entry of a tile */
-    const int64_t *width;       /* (ntile) entries of a row of the tile, a multiple of eight */
+    const int64_t *stride;      /* (ntile) entries from a row of the tile to the next */
     const int64_t *filled;      /* (ntile) data of the tile, at least one */
     const int64_t *segment;     /* (ntile) coefficient set of its data */
     const double *multiplicity; /* (ntile) of all its data, 0 where they differ */

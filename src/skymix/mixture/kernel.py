@@ -21,7 +21,8 @@ _ALIKE = 64
 # Widest tile, and bytes of one with many rows: it should stay in a second-level cache.
 _WIDEST, _TILE_BYTES = 512, 1 << 20
 # A table is summed in parts of at least so many data, and in no more than so many parts; they do
-# not depend on the number of threads, so that it does not change the rounding.
+# not depend on the number of threads, so that it does not change the rounding. The tiles of a part
+# lie side by side: one point reads its rows in longer runs than a tile, which memory serves better.
 _PART, _PARTS = 1 << 14, 64
 # A tile is as wide as whole vectors of eight doubles.
 _VECTOR = 8
@@ -34,10 +35,10 @@ class TiledTable:
     Parameters
     ----------
     values : densities over a power of two above the largest of their column, float64 or float32;
-        tile after tile, each (nrow, width)
+        part after part, each (nrow, data of its tiles)
     offset : (ntile,) where each tile starts in `values`
-    width : (ntile,) entries of a row of each tile, zero beyond its data
-    filled : (ntile,) number of data in each tile
+    stride : (ntile,) entries from one of its rows to the next
+    filled : (ntile,) number of data in each tile; up to whole vectors, zeros follow
     segment : (ntile,) coefficient set that the data of each tile use
     multiplicity : (ntile,) of all data of a tile, 0 where they differ
     counts_at : (ntile,) where they differ, the place of the first in `counts`
@@ -51,7 +52,7 @@ class TiledTable:
 
     values: np.ndarray[Any, Any]
     offset: IntArray
-    width: IntArray
+    stride: IntArray
     filled: IntArray
     segment: IntArray
     multiplicity: FloatArray
@@ -88,27 +89,33 @@ class TiledTable:
         tiles = list(_tiles(segment, multiplicity, _width(nrow)))
         filled = np.array([columns.size for columns, _ in tiles], dtype=np.int64)
         width = -(-filled // _VECTOR) * _VECTOR
-        offset = np.cumsum([0, *(nrow * width)])
+        part = _parts(width)
+        strides = _strides(width, part)
+        starts = np.cumsum([0, *(nrow * strides)])
+        part_of = np.repeat(np.arange(strides.size), np.diff(part))
+        column = np.cumsum(width) - width
+        column -= column[part[part_of]]
         mixed = np.array([not alike for _, alike in tiles], dtype=np.bool_)
         counts_at = np.cumsum([0, *np.where(mixed, width, 0)])
-        values = _aligned_zeros(int(offset[-1]), dtype)
+        values = _aligned_zeros(int(starts[-1]), dtype)
         counts = np.zeros(counts_at[-1])
         for t, (columns, alike) in enumerate(tiles):
-            block = values[offset[t] : offset[t + 1]].reshape(nrow, width[t])
-            block[:, : filled[t]] = np.ldexp(table[:, columns], -power[columns])
+            start, stop = starts[part_of[t]], starts[part_of[t] + 1]
+            block = values[start:stop].reshape(nrow, -1)[:, column[t] :][:, : filled[t]]
+            block[:] = np.ldexp(table[:, columns], -power[columns])
             if not alike:
                 counts[counts_at[t] :][: filled[t]] = multiplicity[columns]
         first = np.array([columns[0] for columns, _ in tiles], dtype=np.int64)
         return cls(
             values,
-            offset[:-1],
-            width,
+            starts[part_of] + column,
+            strides[part_of],
             filled,
             segment[first],
             np.where(mixed, 0.0, multiplicity[first]),
             counts_at[:-1],
             counts,
-            _parts(width),
+            part,
             nrow,
             int(segment.max(initial=0)) + 1,
             math.fsum(multiplicity * power),
@@ -172,7 +179,7 @@ class TiledTable:
         arrays = (
             self.values,
             self.offset,
-            self.width,
+            self.stride,
             self.filled,
             self.segment,
             self.multiplicity,
@@ -220,6 +227,15 @@ def _tiles(
                 yield from ((group[i : i + width], True) for i in range(0, group.size, width))
         mixed = np.concatenate(rare) if rare else data[:0]
         yield from ((mixed[i : i + width], False) for i in range(0, mixed.size, width))
+
+
+def _strides(width: IntArray, part: IntArray) -> IntArray:
+    """Entries of a row of each part: an odd number of vectors.
+
+    So the rows of a tile are spread over all sets of a cache.
+    """
+    ends = np.cumsum([0, *width])
+    return np.diff(ends[part]) // (2 * _VECTOR) * (2 * _VECTOR) + _VECTOR
 
 
 def _parts(width: IntArray) -> IntArray:

@@ -281,19 +281,18 @@ TARGET static void NAME(add_part)(const table *t, const scaled_points *p, const 
             NAME(take_logs)(state, count, multiplicity);
             multiplicity = t->multiplicity[tile];
         }
-        const int64_t segment = t->segment[tile], stride = t->width[tile] * t->size;
+        const int64_t segment = t->segment[tile], stride = t->stride[tile] * t->size;
         const int64_t row_set = given->nset > 1 ? segment : 0, own = given->nown > 1 ? segment : 0;
         const char *first = t->values + t->offset[tile] * t->size;
         /* Each point fetches a share of the next tile, if all points need most of it. */
-        const int64_t bytes = t->nrow * stride;
-        const int64_t fetch = count * 2 >= t->nrow && tile + 1 < t->part[part + 1]
-                                  ? (bytes / count + 63) & ~(int64_t)63
-                                  : 0;
+        const int more = count * 2 >= t->nrow && tile + 1 < t->part[part + 1];
+        wanted next = wanted_of(t, tile + more);
+        const int64_t lines = more ? (t->nrow * next.bytes / LINE + count - 1) / count : 0;
         m.filled = t->filled[tile];
         m.counts = t->counts + t->counts_at[tile];
         for (int64_t b = 0; b < count; b++) {
             const int64_t set = order[b] * given->nown + own;
-            const int64_t *rows = given->rows + (order[b] * given->nset + row_set) * nterm;
+            const int64_t *rows = rows_of(given, order[b], row_set);
             double *gradient = given->gradient ? given->gradient + set * nterm : 0;
             m.shift = p->shift[set];
             m.scaled = p->scaled + set * nterm;
@@ -301,8 +300,9 @@ TARGET static void NAME(add_part)(const table *t, const scaled_points *p, const 
                 state[b].total.logs = NAN;
                 continue;
             }
-            for (int64_t line = b * fetch; line < (b + 1) * fetch; line += 64)
-                __builtin_prefetch(first + bytes + line, 0, 2);
+            fetch_lines(&next, lines);
+            if (b + 1 < count)
+                fetch_starts(rows_of(given, order[b + 1], row_set), rows, nterm, first, stride);
             for (int64_t r = 0; r < nterm; r++)
                 row[r] = first + rows[r] * stride;
             for (int64_t r = 0; gradient && r < nterm; r++)

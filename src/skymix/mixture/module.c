@@ -149,7 +149,7 @@ static PyObject *Table_new(PyTypeObject *type, PyObject *args, PyObject *keyword
     table t = {
         .values = data(arrays, 0, single ? NPY_FLOAT : NPY_DOUBLE),
         .offset = data(arrays, 1, NPY_INT64),
-        .width = data(arrays, 2, NPY_INT64),
+        .stride = data(arrays, 2, NPY_INT64),
         .filled = data(arrays, 3, NPY_INT64),
         .segment = data(arrays, 4, NPY_INT64),
         .multiplicity = data(arrays, 5, NPY_DOUBLE),
