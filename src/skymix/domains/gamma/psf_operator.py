@@ -26,13 +26,14 @@ from skymix.domains.gamma.psf_pixels import (
     lay_out,
     pairs_within,
     radial_weights,
+    weights_on,
 )
 from skymix.domains.gamma.psf_table import PSFTable, difference_rules
 
 # Share of its peak below which the PSF is taken as zero; it costs less than rounding does.
 NEGLIGIBLE = 1e-16
 # Radial nodes that share a range of energies in the contraction.
-_BLOCK = 32
+_BLOCK = 64
 _MEMORY = 10**9
 
 Rule = tuple[FloatArray, FloatArray, IntArray]
@@ -72,7 +73,7 @@ def maps_to_pixels(
     reach = math.radians(table.rad_max) * blocks.extent**2
     rows = _RowPairs.of(true_sky, data_sky, shining, reach)
     for part in rows.within(memory, high - low, table):
-        kernel = blocks.contract(*part.weights(table))
+        kernel = blocks.contract(part.weights(table))
         apply_rows(
             part.members,
             maps,
@@ -179,7 +180,7 @@ class _RowPairs:
         """Consecutive rows whose weights and kernels take no more than so many bytes."""
         _, nrad, nenergy = table.values.shape
         ends = np.cumsum((self.index >= 0).sum(axis=(1, 2)))
-        # Weights and kernel of a pair, and the rows of both that a product copies.
+        # Weights and kernel of a pair at most, and the rows of both that a product copies.
         each = 8 * (nrad + noffset * nenergy) * 2
         start, before = 0, 0
         while start < ends.size:
@@ -197,27 +198,35 @@ class _RowPairs:
             )
             start, before = stop, int(ends[stop - 1])
 
-    def weights(self, table: PSFTable) -> tuple[FloatArray, IntArray]:
-        """Weights (npair, nrad) on the radial nodes, and the range of those that have one."""
+    def weights(self, table: PSFTable) -> "_Weights":
+        """Quadratures of the pairs."""
         npair = int((self.index >= 0).sum())
-        weights = np.zeros((npair, table.values.shape[1]))
-        touched = np.zeros((npair, 2), dtype=np.int64)
-        radial_weights(
+        starts, touched = np.empty(npair, dtype=np.int64), np.empty((npair, 2), dtype=np.int64)
+        values = radial_weights(
             self.lat_true,
             self.lat_data,
             self.classes,
             0.5 * self.pixel,
             self.index,
+            table.values.shape[1],
             math.radians(table.rad_max),
             math.radians(float(table.scale.min())),
             self.width,
             self.rule_lon,
             self.rule_lat,
-            np.empty(self.rule_lon[0].shape[1]),
-            weights,
+            starts,
             touched,
         )
-        return weights, touched
+        return _Weights(values, starts, touched)
+
+
+@dataclass(frozen=True, eq=False)
+class _Weights:
+    """Weights of pairs on the radial nodes; see `psf_pixels.radial_weights`."""
+
+    values: FloatArray
+    starts: IntArray
+    touched: IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,16 +273,18 @@ class _Blocks:
         nodes = [len(table) for table in self.tables]
         return min(1.0, sum(nodes[: last + 1]) / (sum(nodes) - 1))
 
-    def contract(self, weights: FloatArray, touched: IntArray) -> _Kernel:
+    def contract(self, weights: _Weights) -> _Kernel:
         """Kernels of pairs whose quadratures have these weights on the radial nodes."""
-        shape = (len(weights), self.span.shape[1])
+        touched = weights.touched
+        shape = (len(touched), self.span.shape[1])
         starts, reach = np.empty(shape, dtype=np.int64), np.empty((*shape, 2), dtype=np.int64)
         values = np.zeros(lay_out(touched, _BLOCK, self.span, starts, reach))
         for b, table in enumerate(self.tables):
             start, stop = b * _BLOCK, b * _BLOCK + len(table)
             pairs = np.flatnonzero((touched[:, 0] < stop) & (touched[:, 1] > start))
             if pairs.size and table.size:
-                part = weights[pairs, start:stop] @ table
+                on = weights_on(weights.values, weights.starts, touched, pairs, start, len(table))
+                part = on @ table
                 add_block(values, starts, reach, pairs, self.span[b], self.columns[b], part)
         return _Kernel(starts, reach, values)
 

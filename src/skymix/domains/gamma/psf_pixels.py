@@ -112,21 +112,23 @@ def radial_weights(
     classes: Any,
     half_pixel: float,
     index: Any,
+    nrad: int,
     rad_max: float,
     scale: float,
     width: float,
     rule_lon: Any,
     rule_lat: Any,
-    squares: Any,
-    weights: Any,
+    starts: Any,
     touched: Any,
-) -> None:
-    """Quadrature of each pair of `pairs_within` as weights on the radial nodes.
+) -> Any:
+    """Quadrature of each pair of `pairs_within`: its weights on the radial nodes, pair after pair.
 
-    weights : (npair, nrad), zero on entry
-    touched : (npair, 2) half-open range of the nodes with a weight
+    starts : (npair,), output: place of the first weight of each pair
+    touched : (npair, 2), output: half-open range of the nodes with a weight
     """
-    u_scale = (weights.shape[1] - 1) / math.sqrt(rad_max)
+    u_scale = (nrad - 1) / math.sqrt(rad_max)
+    squares, radial = np.empty(rule_lon[0].shape[1]), np.zeros(nrad)
+    weights, size = np.empty(nrad + 64 * starts.size), 0
     for i in range(lat_true.size):
         for j in range(lat_data.size):
             for c in classes:
@@ -145,9 +147,31 @@ def radial_weights(
                     level,
                     u_scale,
                     squares,
-                    weights[pair],
+                    radial,
                 )
-                touched[pair, 0], touched[pair, 1] = first, last + 1
+                if size + nrad > weights.size:
+                    weights = np.concatenate((weights, np.empty_like(weights)))
+                starts[pair], touched[pair, 0], touched[pair, 1] = size, first, last + 1
+                for r in range(first, last + 1):
+                    weights[size], radial[r] = radial[r], 0.0
+                    size += 1
+    return weights
+
+
+@njit(cache=True)
+def weights_on(weights: Any, starts: Any, touched: Any, pairs: Any, first: int, count: int) -> Any:
+    """Weights of some pairs on some of the radial nodes, (npair, count).
+
+    weights, starts, touched : as `radial_weights` leaves them
+    """
+    out = np.zeros((pairs.size, count))
+    for q in range(pairs.size):
+        pair = pairs[q]
+        low, high = max(touched[pair, 0], first), min(touched[pair, 1], first + count)
+        at = starts[pair] - touched[pair, 0]
+        for r in range(low, high):
+            out[q, r - first] = weights[at + r]
+    return out
 
 
 @njit(cache=True, fastmath=_FASTMATH)
