@@ -1,10 +1,13 @@
 /* The mixture sum over all data: sum_i c_i ln sum_r coefficient_r table[r, i].
  *
- * The table is cut into tiles of some hundred data, laid out (tile, row, datum), which stay in cache
- * while all points of a batch pass over them. The mixture values of a tile are multiplied; exponents
- * are summed as integers and mantissas multiplied apart, so that a logarithm is due only where the
- * multiplicity of the data changes. Where a product leaves the range of normal numbers the tile is
- * done again datum by datum: zeros give -inf, never a wrong finite number.
+ * The table is cut into tiles of some hundred data, which stay in cache while all points of a batch
+ * pass over them. It is laid out (part, row, datum), each part of some tiles, so that a single point
+ * reads long runs.
+ *
+ * The mixture values of a tile are multiplied; exponents are summed as integers and mantissas
+ * multiplied apart, so that a logarithm is due only where the multiplicity of the data changes. Where a
+ * product leaves the range of normal numbers the tile is done again datum by datum: zeros give -inf,
+ * never a wrong finite number.
  *
  * A point's value depends on nothing but the table, its rows and its coefficients: each tile is done
  * in one order of operations, tiles are summed in fixed parts, parts in their order.

@@ -70,6 +70,8 @@ def data_of(events: Events, grid: Grid, binned: bool) -> Data:
         index = np.arange(events.size)
         ones = np.ones(events.size)
         return Data(events.energy, events.lon, events.lat, ones, cell, index)
-    occupied, datum = np.unique(cell, return_inverse=True)
+    # As `np.unique` does, without its sort.
+    seen = np.bincount(cell) > 0
+    occupied, datum = np.flatnonzero(seen), (np.cumsum(seen) - 1)[cell]
     counts = np.bincount(datum, weights=events.multiplicity).astype(np.float64)
-    return Data(*grid.centre(occupied), counts, occupied, datum.astype(np.int64))
+    return Data(*grid.centre(occupied), counts, occupied, datum)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from skymix.axes import FloatArray
+from skymix.axes import FloatArray, IntArray
 from skymix.domains.gamma.content import Part, Parts
 from skymix.domains.gamma.data import Data
 from skymix.domains.gamma.exposure import Exposure
@@ -117,7 +117,7 @@ def _add(out: Counts, part: Part, sums: FloatArray, exposure: Exposure, data: Da
     out.counts_map[rows] += counts_map
     out.counts_spectrum[rows] += part.spectrum @ by_energy.T
     out.expected[rows] += counts_map.sum(axis=(1, 2))
-    peak = exposure.psf.values.max(axis=(0, 1)) * part.content
+    peak = exposure.psf.peak * part.content
     smeared = dispersion.max(axis=1) / grid.energy.widths[:, None]
     out.neglected[rows] += part.spectrum @ (NEGLIGIBLE * peak * smeared).T
     if data is not None:
@@ -128,30 +128,42 @@ def _add_at_data(out: Counts, part: Part, sums: FloatArray, exposure: Exposure, 
     grid = exposure.data
     energy, pixel = np.divmod(data.cell, grid.sky.size)
     volume = grid.volume.ravel()[data.cell]
-    lit = sums.any(axis=2)
+    lit, rows = sums.any(axis=2), consecutive(part.rows)
     for start in range(0, data.size, _DATA_AT_ONCE):
         here = slice(start, start + _DATA_AT_ONCE)
-        in_cells = np.empty((energy[here].size, sums.shape[2]))
-        _disperse(exposure.dispersion, sums, lit, energy[here], pixel[here], in_cells)
+        true = _true_energies(exposure.dispersion, energy[here])
+        in_cells = np.empty((energy[here].size, true.stop - true.start))
+        _disperse(exposure.dispersion, sums, lit, energy[here], pixel[here], true.start, in_cells)
         in_cells /= volume[here, None]
-        out.at_data[consecutive(part.rows), here] += part.spectrum @ in_cells.T
+        out.at_data[rows, here] += part.spectrum[:, true] @ in_cells.T
+
+
+def _true_energies(dispersion: FloatArray, energy: IntArray) -> slice:
+    """True energies that are seen at reconstructed ones; cells of few of them lie together."""
+    near = dispersion[energy.min() : energy.max() + 1]
+    seen = np.flatnonzero(near.any(axis=(0, 1)))
+    return slice(int(seen[0]), int(seen[-1]) + 1) if seen.size else slice(0, 0)
 
 
 @njit(cache=True)
-def _disperse(dispersion: Any, sums: Any, lit: Any, energy: Any, pixel: Any, out: Any) -> None:
-    """Content of cells by true energy, (ncell, ntrue): the sum over offset nodes.
+def _disperse(
+    dispersion: Any, sums: Any, lit: Any, energy: Any, pixel: Any, first: int, out: Any
+) -> None:
+    """Content of cells by true energy, the sum over offset nodes.
 
     dispersion : (nreco, noffset, ntrue)
     sums : (npixel, noffset, ntrue)
     lit : (npixel, noffset) whether there is any content
     energy, pixel : (ncell,) reconstructed energy and pixel of each cell
+    out : (ncell, nseen), output: at the true energies from the first on
     """
-    ntrue = sums.shape[2]
+    last = first + out.shape[1]
     for n in range(energy.size):
         value = out[n]
         value[:] = 0.0
         for k in range(sums.shape[1]):
             if lit[pixel[n], k]:
-                share, content = dispersion[energy[n], k], sums[pixel[n], k]
-                for e in range(ntrue):
+                share = dispersion[energy[n], k, first:last]
+                content = sums[pixel[n], k, first:last]
+                for e in range(value.size):
                     value[e] += share[e] * content[e]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,11 @@ class PSFTable:
     def scale(self) -> FloatArray:
         """(nenergy,) deg, smallest of the scales over the offsets."""
         return np.asarray(self.scales.min(axis=0))
+
+    @cached_property
+    def peak(self) -> FloatArray:
+        """(nenergy,) sr-1, largest value over the offsets."""
+        return np.asarray(self.values.max(axis=(0, 1)))
 
     @classmethod
     def from_nodes(cls, psf: FloatArray, rad: FloatArray) -> "PSFTable":
