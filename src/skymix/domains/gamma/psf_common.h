@@ -34,6 +34,7 @@ enum {
 #define NEAR 2e-3                /* haversine up to which the series of the arcsine is exact */
 
 typedef double vec __attribute__((vector_size(64), aligned(8), may_alias));
+typedef int64_t ivec __attribute__((vector_size(64), aligned(8), may_alias));
 
 typedef struct {
     int64_t nnode, nrad, nblock, nbin, ntrue, ny;

@@ -19,13 +19,9 @@
 
 #include "psf_common.h"
 #include "psf_means.h"
+#include "psf_points.h"
 #include "psf_pixels.h"
-
-typedef struct {
-    int64_t nmap;
-    const double *content;  /* (nblock, nlat, nlon, nmap, LANES) */
-    const uint8_t *shining; /* (nlat, nlon) whether a pixel has any content */
-} maps;
+#include "psf_sums.h"
 
 typedef struct {
     int64_t nevent;
@@ -37,9 +33,10 @@ typedef struct {
     const double *edges; /* (nevent, ntrue + 1) place of each true edge among the cumulative's nodes */
 } events;
 
-static void look(view *v, const response *r, const events *ev, int64_t nmap, int64_t n)
+/* Blocks of the energies that an event needs at any map; with these, what all nodes need. */
+INLINE void open_window(view *v, const response *r, const events *ev, int64_t nmap, int64_t n)
 {
-    const int64_t *core = ev->core + 2 * n;
+    const int64_t first = v->first, last = v->last;
     v->start = r->ntrue;
     v->stop = 0;
     for (int64_t c = 0; c < nmap; c++) {
@@ -51,108 +48,92 @@ static void look(view *v, const response *r, const events *ev, int64_t nmap, int
     }
     v->first = v->start / LANES;
     v->last = (v->stop + LANES - 1) / LANES;
-    v->radius = -1.0;
+    /* Neighbours have the same. */
+    if (v->first == first && v->last == last)
+        return;
     for (int64_t k = 0; k + 1 < r->nnode; k++) {
-        double farthest = 0.0, narrow = INFINITY;
-        for (int64_t b = v->first; b < v->last; b++)
-            farthest = larger(farthest, r->reach[k * r->nblock + b]);
-        v->farthest[k] = -1.0;
-        if (r->offsets[k] - farthest > ev->offset[n] || ev->offset[n] > r->offsets[k + 1] + farthest)
-            continue;
-        v->farthest[k] = farthest;
-        v->radius = larger(v->radius, farthest);
-        for (int64_t b = core[0] / LANES; b * LANES < core[1]; b++)
-            narrow = smaller(narrow, r->scale[k * r->nblock + b]);
-        v->narrow[k] = narrow;
-        const int64_t bins = 1 + (int64_t)(sqrt(farthest / r->rad_max) * (r->nrad - 1)) / STRIDE;
-        uint8_t *restrict least = v->least + k * r->nbin;
+        v->reach[k] = 0.0;
+        int64_t *restrict least = v->least + k * r->nbin;
+        for (int64_t i = 0; i < r->nbin; i++)
+            least[i] = 0;
         for (int64_t b = v->first; b < v->last; b++) {
             const uint8_t *restrict due = r->least + (k * r->nblock + b) * r->nbin;
-            for (int64_t i = 0; i < (bins < r->nbin ? bins : r->nbin); i++)
-                least[i] = due[i] > least[i] || b == v->first ? due[i] : least[i];
+            v->reach[k] = larger(v->reach[k], r->reach[k * r->nblock + b]);
+            for (int64_t i = 0; i < r->nbin; i++)
+                least[i] = due[i] > least[i] ? due[i] : least[i];
         }
     }
 }
 
-/* Mean PSF of a block of energies over a pixel; `npoint` is the number of its points if not 0. */
-INLINE vec mean_of(const member *restrict to, int64_t npoint, const vec *restrict low, int64_t nrad,
-                   const double *restrict lower, const double *restrict upper,
-                   const int64_t *restrict rows)
+INLINE void look(view *v, const response *r, const events *ev, int64_t nmap, int64_t n)
 {
-    const int64_t size = npoint ? npoint : to->npoint;
-    vec below = {0}, above = {0};
-    for (int64_t q = to->first; q < to->first + size; q++) {
-        const vec *restrict row = low + rows[q];
-        const double one = lower[q], next = upper[q];
-        below += one * row[0];
-        above += one * row[nrad];
-        below += next * row[1];
-        above += next * row[nrad + 1];
-    }
-    return below + to->fraction * (above - below);
-}
-
-/* sums (nnode, FEW) += maps x mean PSF of a block of energies, maps from `at` to `at + count`, for
- * the pixels that use a table; `npoint` is theirs, 0 if it differs. */
-INLINE void spread(vec *restrict sums, const gathered *g, int64_t table, int64_t npoint,
-                   const response *r, const maps *m, int64_t npixel, int64_t b, int64_t at,
-                   int64_t count)
-{
-    /* In registers: for all that the compiler knows, a sum may lie over any of these. */
-    const int64_t nblock = r->nblock, nrad = r->nrad, nmap = m->nmap, nmember = g->nmember[table];
-    const vec *restrict slabs = (const vec *)r->tables + (table * nblock + b) * r->nnode * nrad;
-    const vec *restrict content = (const vec *)m->content + b * npixel * nmap + at;
-    const double *restrict reach = r->reach + b;
-    const points *p = table ? &g->several : &g->single;
-    const double *restrict lower = p->lower, *restrict upper = p->upper;
-    const int64_t *restrict rows = p->row;
-    const member *restrict members = g->members[table];
-    for (int64_t i = 0; i < nmember; i++) {
-        const member *restrict to = members + i;
-        const int64_t k = to->node;
-        if (to->distance > reach[k * nblock])
+    const int64_t *core = ev->core + 2 * n;
+    open_window(v, r, ev, nmap, n);
+    v->radius = -1.0;
+    v->low = r->nnode;
+    v->high = 0;
+    for (int64_t k = 0; k + 1 < r->nnode; k++) {
+        const double reach = v->reach[k];
+        v->farthest[k] = -1.0;
+        if (r->offsets[k] - reach > ev->offset[n] || ev->offset[n] > r->offsets[k + 1] + reach)
             continue;
-        const double fraction = to->fraction;
-        const vec mean = mean_of(to, npoint, slabs + k * nrad, nrad, lower, upper, rows);
-        const vec *restrict here = content + to->pixel * nmap;
-        vec *restrict out = sums + k * FEW;
-        for (int64_t c = 0; c < count; c++) {
-            const vec seen = mean * here[c], more = fraction * seen;
-            out[c] += seen - more;
-            out[FEW + c] += more;
-        }
+        v->farthest[k] = reach;
+        v->radius = larger(v->radius, reach);
+        v->low = k < v->low ? k : v->low;
+        v->high = k + 2;
+        v->narrow[k] = INFINITY;
+        for (int64_t b = core[0] / LANES; b * LANES < core[1]; b++)
+            v->narrow[k] = smaller(v->narrow[k], r->scale[k * r->nblock + b]);
     }
 }
 
-INLINE void spread_all(vec *sums, const gathered *g, const response *r, const maps *m,
-                       int64_t npixel, int64_t b, int64_t at, int64_t count)
+/* Place among the nodes of a table, as its lower node and the share of the next. */
+INLINE double node_below(double place, int64_t size, int64_t *below)
 {
-    spread(sums, g, 0, 1, r, m, npixel, b, at, count);
-    spread(sums, g, 1, 4, r, m, npixel, b, at, count);
-    spread(sums, g, 2, 9, r, m, npixel, b, at, count);
-    spread(sums, g, RAW, 0, r, m, npixel, b, at, count);
+    const double at = place < 0.0 ? 0.0 : smaller(place, size - 1.0);
+    *below = (int64_t)at < size - 2 ? (int64_t)at : size - 2;
+    return at - *below;
 }
 
-INLINE double interpolate(const double *table, int64_t size, double place)
+/* Density of the event's energy from each true energy of a block at the offset nodes, TeV-1. */
+INLINE void disperse(view *v, const response *r, const double *edges, double energy, int64_t b)
 {
-    const double at = place < 0.0 ? 0.0 : (place > size - 1.0 ? size - 1.0 : place);
-    const int64_t i = (int64_t)at < size - 2 ? (int64_t)at : size - 2;
-    return table[i] + (at - i) * (table[i + 1] - table[i]);
-}
-
-/* Density of the event's energy from each true energy of a block, TeV-1. */
-INLINE void disperse(double *share, const view *v, const response *r, const double *edges,
-                     double energy, int64_t b, int64_t node)
-{
+    int64_t low[LANES], high[LANES];
+    double after_low[LANES], after_high[LANES], per[LANES];
     for (int64_t l = 0; l < LANES; l++) {
         const int64_t e = b * LANES + l;
-        double p = 0.0;
+        low[l] = high[l] = 0;
+        after_low[l] = after_high[l] = per[l] = 0.0;
         if (e >= v->start && e < v->stop && edges[e] > 0.0 && edges[e + 1] < r->ny - 1) {
-            const double *table = r->cumulative + (node * r->ntrue + e) * r->ny;
-            p = interpolate(table, r->ny, edges[e]) - interpolate(table, r->ny, edges[e + 1]);
+            after_high[l] = node_below(edges[e], r->ny, high + l);
+            after_low[l] = node_below(edges[e + 1], r->ny, low + l);
+            high[l] += e * r->ny;
+            low[l] += e * r->ny;
+            per[l] = 1.0 / (r->widths[e] * energy);
         }
-        share[l] = p > 0.0 ? p / (r->widths[e] * energy) : 0.0;
     }
+    for (int64_t k = v->low; k < v->high; k++) {
+        const double *restrict table = r->cumulative + k * r->ntrue * r->ny;
+        double *restrict share = v->share + k * LANES;
+        for (int64_t l = 0; l < LANES; l++) {
+            const double *upper = table + high[l], *lower = table + low[l];
+            const double p = (upper[0] + after_high[l] * (upper[1] - upper[0]))
+                             - (lower[0] + after_low[l] * (lower[1] - lower[0]));
+            share[l] = p > 0.0 ? p * per[l] : 0.0;
+        }
+    }
+}
+
+/* Add the sums of a block at one map, dispersed, to an event's energies within its window. */
+INLINE void collect(double *restrict to, const view *v, const vec *restrict sums,
+                    const int64_t *window, int64_t b)
+{
+    vec total = {0};
+    for (int64_t k = v->low; k < v->high; k++)
+        total += *(const vec *)(v->share + k * LANES) * sums[k * FEW];
+    for (int64_t l = 0; l < LANES; l++)
+        if (b * LANES + l >= window[0] && b * LANES + l < window[1])
+            to[b * LANES + l] = total[l];
 }
 
 /* Sums over the true sky at one event, for all maps. */
@@ -162,41 +143,36 @@ CLONES static int see(gathered *g, view *v, const response *r, const sky *s, con
     look(v, r, ev, m->nmap, n);
     if (v->first >= v->last || v->radius < 0.0)
         return 0;
-    if (gather(g, v, r, s, m->shining, ev->lon[n], ev->lat[n]))
+    if (gather(g, v, r, s, ev->lon[n], ev->lat[n]))
         return 1;
-    int64_t low = r->nnode, high = 0;
-    for (int64_t t = 0; t <= SQUARES; t++)
-        for (int64_t i = 0; i < g->nmember[t]; i++) {
-            const int64_t k = g->members[t][i].node;
-            low = k < low ? k : low;
-            high = k + 2 > high ? k + 2 : high;
-        }
     for (int64_t b = v->first; b < v->last; b++) {
-        for (int64_t k = low; k < high; k++)
-            disperse(v->share + k * LANES, v, r, ev->edges + n * (r->ntrue + 1),
-                     ev->energy[n], b, k);
+        disperse(v, r, ev->edges + n * (r->ntrue + 1), ev->energy[n], b);
         for (int64_t at = 0; at < m->nmap; at += FEW) {
             const int64_t count = m->nmap - at < FEW ? m->nmap - at : FEW;
-            if (low < high)
-                memset(sums + low * FEW, 0, (high - low) * FEW * sizeof *sums);
             if (count == 1)
-                spread_all(sums, g, r, m, s->nlat * s->nlon, b, at, 1);
+                sum_block(sums, g, v, r, m, s->nlat * s->nlon, b, at, 1);
             else if (count == 2)
-                spread_all(sums, g, r, m, s->nlat * s->nlon, b, at, 2);
+                sum_block(sums, g, v, r, m, s->nlat * s->nlon, b, at, 2);
             else
-                spread_all(sums, g, r, m, s->nlat * s->nlon, b, at, count);
-            for (int64_t c = at; c < at + count; c++) {
-                const int64_t *w = ev->windows + (c * ev->nevent + n) * 2;
-                double *to = out + (c * ev->nevent + n) * r->ntrue;
-                for (int64_t e = b * LANES > w[0] ? b * LANES : w[0];
-                     e < (b + 1) * LANES && e < w[1]; e++)
-                    for (int64_t k = low; k < high; k++)
-                        to[e] += v->share[k * LANES + e % LANES]
-                                 * ((double *)(sums + k * FEW + c - at))[e % LANES];
-            }
+                sum_block(sums, g, v, r, m, s->nlat * s->nlon, b, at, count);
+            for (int64_t c = at; c < at + count; c++)
+                collect(out + (c * ev->nevent + n) * r->ntrue, v, sums + c - at,
+                        ev->windows + (c * ev->nevent + n) * 2, b);
         }
     }
     return 0;
+}
+
+/* Take the nodes of a sky over, padded; pixels without content have the last. */
+static void light(const sky *s, const response *r, const uint8_t *shining, int64_t *node,
+                  double *fraction)
+{
+    const int64_t npixel = s->nlat * s->nlon;
+    for (int64_t i = 0; i < npixel + LANES; i++) {
+        const int lit = i < npixel && (!shining || shining[i]);
+        node[i] = lit ? s->node[i] : r->nnode - 1;
+        fraction[i] = lit ? s->fraction[i] : 0.0;
+    }
 }
 
 /* out (nmap, nevent, ntrue), zero on entry: dispersion x PSF x maps, summed over the true sky.
@@ -206,14 +182,24 @@ CLONES static int see(gathered *g, view *v, const response *r, const sky *s, con
 int64_t skymix_maps_to_events(const response *r, const sky *s, const maps *m, const events *ev,
                               double *out)
 {
+    const int64_t padded = s->nlat * s->nlon + LANES;
     gathered g;
     view v;
-    vec *sums = malloc(r->nnode * FEW * sizeof *sums);
-    int failed = reserve(&g, &v, r, s) || !sums;
+    vec *sums = aligned_alloc(sizeof(vec), r->nnode * FEW * sizeof *sums);
+    int64_t *node = malloc(padded * sizeof *node);
+    double *fraction = malloc(padded * sizeof *fraction);
+    int failed = reserve(&g, &v, r, s) || !sums || !node || !fraction;
+    sky lit = *s;
+    lit.node = node;
+    lit.fraction = fraction;
+    if (!failed)
+        light(s, r, m->shining, node, fraction);
     for (int64_t n = 0; n < ev->nevent && !failed; n++)
-        failed = see(&g, &v, r, s, m, ev, ev->order[n], sums, out);
+        failed = see(&g, &v, r, &lit, m, ev, ev->order[n], sums, out);
     release(&g, &v);
     free(sums);
+    free(node);
+    free(fraction);
     return failed;
 }
 
@@ -226,28 +212,42 @@ typedef struct {
     const double *content; /* (npoint, nblock, LANES) */
 } directions;
 
+/* Add a pixel's mean PSF of a block of energies at both offset nodes. */
+INLINE void add_at_nodes(double *low, vec seen, double fraction, int64_t ntrue, int64_t count)
+{
+    for (int64_t e = 0; e < count; e++) {
+        low[e] += (1.0 - fraction) * seen[e];
+        low[ntrue + e] += fraction * seen[e];
+    }
+}
+
 /* What one point adds to the data pixels in a block of energies. */
 CLONES static int shine(gathered *g, view *v, const response *r, const sky *s, const directions *d,
-                        const uint8_t *shining, int64_t n, int64_t b, double *sums)
+                        int64_t n, int64_t b, double *sums)
 {
     const int64_t k = d->node[n], at = k * r->nblock + b, left = r->ntrue - b * LANES;
+    const int64_t count = left < LANES ? left : LANES, each = r->nnode * r->ntrue;
     const vec content = *(const vec *)(d->content + (n * r->nblock + b) * LANES);
+    const vec *slabs = (const vec *)r->tables + b * r->nnode * r->nrad;
+    const singles *p = &g->single;
+    double *to = sums + k * r->ntrue + b * LANES;
     v->radius = v->farthest[k] = r->reach[at];
     v->narrow[k] = r->scale[at];
-    memcpy(v->least + k * r->nbin, r->least + at * r->nbin, r->nbin);
-    if (gather(g, v, r, s, shining, d->lon[n], d->lat[n]))
+    for (int64_t i = 0; i < r->nbin; i++)
+        v->least[k * r->nbin + i] = r->least[at * r->nbin + i];
+    if (gather(g, v, r, s, d->lon[n], d->lat[n]))
         return 1;
-    for (int64_t t = 0; t <= SQUARES; t++) {
-        const points *p = t ? &g->several : &g->single;
-        const vec *slab = (const vec *)r->tables + ((t * r->nblock + b) * r->nnode + k) * r->nrad;
+    for (int64_t j = 0; j < p->nlisted[k]; j++) {
+        const int64_t i = p->listed[k * p->room + j];
+        add_at_nodes(to + p->pixel[i] * each, content * mean_of_single(p, i, slabs, r->nrad),
+                     p->fraction[i], r->ntrue, count);
+    }
+    for (int64_t t = 1; t <= SQUARES; t++) {
+        slabs += r->nblock * r->nnode * r->nrad;
         for (int64_t i = 0; i < g->nmember[t]; i++) {
-            const member *to = g->members[t] + i;
-            const vec seen = content * mean_of(to, 0, slab, r->nrad, p->lower, p->upper, p->row);
-            double *low = sums + (to->pixel * r->nnode + k) * r->ntrue + b * LANES;
-            for (int64_t e = 0; e < (left < LANES ? left : LANES); e++) {
-                low[e] += (1.0 - to->fraction) * seen[e];
-                low[r->ntrue + e] += to->fraction * seen[e];
-            }
+            const member *m = g->members[t] + i;
+            const vec mean = mean_of_several(m, 0, &g->several, slabs, r->nrad);
+            add_at_nodes(to + m->pixel * each, content * mean, m->fraction, r->ntrue, count);
         }
     }
     return 0;
@@ -259,30 +259,26 @@ CLONES static int shine(gathered *g, view *v, const response *r, const sky *s, c
  */
 int64_t skymix_points_to_pixels(const response *r, const sky *s, const directions *d, double *sums)
 {
-    const int64_t npixel = s->nlat * s->nlon;
+    const int64_t padded = s->nlat * s->nlon + LANES;
     gathered g;
     view v;
     /* All pixels lie where the point does, as far as the response goes. */
-    int64_t *node = malloc(npixel * sizeof *node);
-    double *fraction = malloc(npixel * sizeof *fraction);
-    uint8_t *shining = malloc(npixel);
-    int failed = reserve(&g, &v, r, s) || !node || !fraction || !shining;
+    int64_t *node = malloc(padded * sizeof *node);
+    double *fraction = malloc(padded * sizeof *fraction);
+    int failed = reserve(&g, &v, r, s) || !node || !fraction;
     sky seen = *s;
     seen.node = node;
     seen.fraction = fraction;
-    if (!failed)
-        memset(shining, 1, npixel);
     for (int64_t n = 0; n < d->npoint && !failed; n++) {
-        for (int64_t i = 0; i < npixel; i++) {
+        for (int64_t i = 0; i < padded; i++) {
             node[i] = d->node[n];
             fraction[i] = d->fraction[n];
         }
         for (int64_t b = 0; b < r->nblock && !failed; b++)
-            failed = shine(&g, &v, r, &seen, d, shining, n, b, sums);
+            failed = shine(&g, &v, r, &seen, d, n, b, sums);
     }
     release(&g, &v);
     free(node);
     free(fraction);
-    free(shining);
     return failed;
 }

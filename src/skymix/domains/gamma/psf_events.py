@@ -62,6 +62,14 @@ def _call(function: Callable[..., int], *arguments: Any) -> None:
         raise MemoryError("no memory for the points of an event")
 
 
+def _aligned_zeros(*shape: int) -> FloatArray:
+    """Zeros of which every vector of `LANES` lies in one line of the cache."""
+    size, line = math.prod(shape), 8 * LANES
+    room = np.zeros(size + LANES)
+    start = -room.ctypes.data % line // 8
+    return room[start : start + size].reshape(shape)
+
+
 @dataclass(frozen=True, eq=False)
 class SmoothPSF:
     """A PSF table by blocks of energies, beside its means over squares.
@@ -91,7 +99,7 @@ class SmoothPSF:
         middle = 0.5 * (squares.max() + squares.min())
         side = math.radians(math.sqrt(middle))
         shape = float(squares.max() / middle - 1)
-        tables = np.zeros((len(_SQUARES) + 1, nblock, noffset, nrad, LANES))
+        tables = _aligned_zeros(len(_SQUARES) + 1, nblock, noffset, nrad, LANES)
         least = np.empty((noffset - 1, nblock, nbin), dtype=np.uint8)
         starts = np.arange(0, nenergy, LANES)
         scale = np.radians(np.minimum.reduceat(table.scales, starts, axis=1))
@@ -152,7 +160,7 @@ class EventMaps:
         """Lay out maps (nlat, nlon, nenergy)."""
         nlat, nlon, nenergy = maps[0].shape
         nblock = -(-nenergy // LANES)
-        content = np.zeros((nblock, nlat * nlon, len(maps), LANES))
+        content = _aligned_zeros(nblock, nlat * nlon, len(maps), LANES)
         shining = np.zeros((nlat, nlon), dtype=np.bool_)
         for c, one in enumerate(maps):
             rows = one.reshape(-1, nenergy)
@@ -210,7 +218,8 @@ def maps_to_events(
     on_sky = _sky_members(sky, psf.side, true.node, true.fraction)
     # Neighbours in energy and on the sky use the same part of the tables and maps.
     tiles = np.floor(np.degrees([lon, lat]) / _TILE)
-    order = np.lexsort((*tiles, core[:, 0] // LANES))
+    last = (windows[..., 1].max(axis=0) - 1) // LANES
+    order = np.lexsort((*tiles, last, windows[..., 0].min(axis=0) // LANES))
     out = np.zeros((nmap, nevent, ntrue))
     structures = (
         _structure(

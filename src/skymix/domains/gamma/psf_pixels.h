@@ -1,123 +1,43 @@
-/* The pixels of a sky that a direction sees, and the points that stand for each. */
+/* The pixels of a sky that a direction sees, with the points that stand for each. */
 
+/* All pixels of the rows, as if each were a single point: at a radial node of its lower offset node,
+ * and the next with some weight. Those that are so, by table 0, are listed by offset node. */
 typedef struct {
-    int64_t nlat, nlon;
-    const double *lon, *lat; /* pixel centres, equally spaced */
-    const double *sine, *cosine; /* of the latitudes */
-    const int64_t *node;     /* (nlat, nlon) lower offset node, and distance to the next */
-    const double *fraction;
-    double pixel, height, width; /* sides and mean size of a pixel */
-    double side;                 /* of the square of table 0 */
-    int64_t nlevel, nside;       /* rule of the finer quadratures */
-    const double *nodes, *weights, *limits;
-    const int64_t *sizes;
-} sky;
+    int64_t size, room;
+    double *distance, *next, *fraction;
+    int64_t *pixel, *row;
+    int64_t *listed, *nlisted; /* (nnode, room), (nnode) */
+} singles;
 
-/* A pixel within reach of an event, and the first of the points that stand for it. */
+/* A pixel within reach of an event that has several points, from the first. */
 typedef struct {
     int64_t pixel, node, first, npoint;
     double fraction, distance;
 } member;
 
-/* Points: their place among the radial nodes, or the haversine of their distance, and weight; then
- * the node and the weights of this and the next. */
+/* The pixels by the table that they use. */
 typedef struct {
-    int64_t size, room;
-    double *lower, *upper;
-    int64_t *row;
-} points;
-
-/* The pixels by the table that they use. Those of the first have a single point, placed already. */
-typedef struct {
-    member *members[SQUARES + 1];
+    singles single;
+    member *members[SQUARES + 1]; /* of table 0: none */
     int64_t nmember[SQUARES + 1];
-    points single, several;
+    points several;
+    int64_t *due; /* room for a list of single points */
 } gathered;
 
 /* What an event needs of the response: blocks, radius, and by offset node the quadratures. */
 typedef struct {
     int64_t start, stop, first, last; /* true energies, and blocks of them */
-    double radius, most; /* and its haversine */
-    double *farthest; /* (nnode - 1) reach of the PSF, -1 where the event is too far */
+    int64_t low, high;                /* offset nodes */
+    double radius, most;              /* and its haversine */
+    double *reach;    /* (nnode - 1) of the PSF in these blocks */
+    double *farthest; /* (nnode - 1) the same, -1 where the event is too far */
     double *narrow;   /* (nnode - 1) width of the PSF */
-    uint8_t *least;   /* (nnode - 1, nbin) */
+    int64_t *least;   /* (nnode - 1, nbin) */
     double *share;    /* (nnode, LANES) */
-    double *distance, *place; /* (nlon) of the pixels of a row */
+    /* (nlon + LANES) of the pixels of a row: distance, place among the radial nodes, table. */
+    double *distance, *place;
+    int64_t *table;
 } view;
-
-static int make_room(points *p, int64_t more)
-{
-    if (p->size + more <= p->room)
-        return 0;
-    p->room = 2 * (p->size + more);
-    double *lower = realloc(p->lower, p->room * sizeof *lower);
-    p->lower = lower ? lower : p->lower;
-    double *upper = realloc(p->upper, p->room * sizeof *upper);
-    p->upper = upper ? upper : p->upper;
-    int64_t *row = realloc(p->row, p->room * sizeof *row);
-    p->row = row ? row : p->row;
-    return !lower || !upper || !row;
-}
-
-static void clear(points *p)
-{
-    free(p->lower);
-    free(p->upper);
-    free(p->row);
-}
-
-/* Points of the pixels of a row as seen from an event, at one level of the rule. */
-typedef struct {
-    int64_t row, size;
-    double lon_step;
-    double rise[MOST], cosines[MOST]; /* of each of its latitudes, as haversines need them */
-} stencil;
-
-INLINE void set_stencil(stencil *t, const sky *s, int64_t level, int64_t i, double dlat,
-                        double event_cosine)
-{
-    double lat_step = s->height;
-    t->row = i;
-    t->size = s->sizes[level];
-    t->lon_step = s->pixel;
-    if (level < SQUARES) {
-        const double part = s->side / t->size, wide = part / s->cosine[i];
-        const double least = t->size * t->size - 1;
-        t->lon_step = sqrt(larger(0.0, (s->pixel * s->pixel - wide * wide) / least));
-        lat_step = sqrt(larger(0.0, (s->height * s->height - part * part) / least));
-    }
-    for (int64_t p = 0; p < t->size; p++) {
-        const double shift = lat_step * s->nodes[level * s->nside + p];
-        const double side = sine(0.5 * (dlat + shift));
-        /* Cosine of the point's latitude, from that of the pixel's centre. */
-        const double turn = sine(0.5 * shift), turned = sqrt(1.0 - turn * turn);
-        t->rise[p] = side * side;
-        t->cosines[p] = event_cosine
-                        * (s->cosine[i] - 2.0 * turn * (s->cosine[i] * turn + s->sine[i] * turned));
-    }
-}
-
-/* Add the points of a pixel at a difference in longitude. */
-INLINE int add_points(points *to, const stencil *t, const sky *s, int64_t level, double dlon)
-{
-    const double *nodes = s->nodes + level * s->nside, *weights = s->weights + level * s->nside;
-    const int64_t size = t->size;
-    double square[MOST];
-    if (make_room(to, size * size))
-        return 1;
-    for (int64_t q = 0; q < size; q++) {
-        const double side = sine(0.5 * (dlon + t->lon_step * nodes[q]));
-        square[q] = side * side;
-    }
-    double *restrict lower = to->lower + to->size, *restrict upper = to->upper + to->size;
-    for (int64_t p = 0; p < size; p++)
-        for (int64_t q = 0; q < size; q++) {
-            lower[p * size + q] = t->rise[p] + t->cosines[p] * square[q];
-            upper[p * size + q] = weights[p] * weights[q];
-        }
-    to->size += size * size;
-    return 0;
-}
 
 INLINE int64_t level_of(const view *v, const sky *s, int64_t least, int64_t node, double distance)
 {
@@ -135,73 +55,99 @@ static void columns(const sky *s, double lon, double far, int64_t *first, int64_
     *last = s->nlon;
     if (s->nlon * s->pixel + far >= 6.283185307179586)
         return;
-    const double low = (lon - far - s->lon[0]) / s->pixel - 1.0;
-    const double high = (lon + far - s->lon[0]) / s->pixel + 2.0;
+    /* Of those on the edge themselves, rounding decides. */
+    const double low = (lon - far - s->lon[0]) / s->pixel + 1.0 - 1e-6;
+    const double high = (lon + far - s->lon[0]) / s->pixel + 1.0 + 1e-6;
     *first = low > 0.0 ? (low < s->nlon ? (int64_t)low : s->nlon) : 0;
     *last = high < s->nlon ? (high > 0.0 ? (int64_t)high : 0) : s->nlon;
 }
 
-/* Distances of the pixels of a row, and their places among the radial nodes. */
+/* Distances of the pixels of a row, and their places among the radial nodes. Whole vectors are
+ * done, if need be past the last column. */
 INLINE void measure(const view *v, const response *r, const sky *s, double lon, double rise,
                     double cosines, int64_t first, int64_t last)
 {
     const double scale = (r->nrad - 1) / sqrt(r->rad_max), end = r->nrad - 1;
-    const double west = s->lon[first] - lon, east = s->lon[last - 1] - lon;
-    const double *restrict at = s->lon;
+    const double west = s->lon[0] - lon, width = s->pixel;
+    const double far = larger(fabs(west + first * width), fabs(west + last * width));
     double *restrict distance = v->distance, *restrict place = v->place;
-    if (larger(fabs(west), fabs(east)) < 0.6 && v->most < 0.5 * NEAR)
-        for (int64_t j = first; j < last; j++) {
-            const double side = small_sine(0.5 * (at[j] - lon));
+    const int64_t padded = first + (last - first + LANES - 1) / LANES * LANES;
+    if (far < 0.6 && v->most < 0.5 * NEAR)
+        for (int64_t j = first; j < padded; j++) {
+            const double side = small_sine(0.5 * (west + j * width));
             distance[j] = small_angle(rise + cosines * side * side);
             place[j] = smaller(sqrt(distance[j]) * scale, end);
         }
     else
         for (int64_t j = first; j < last; j++) {
-            const double side = sine(0.5 * (at[j] - lon));
+            const double side = sine(0.5 * (west + j * width));
             distance[j] = angle(rise + cosines * side * side);
             place[j] = smaller(sqrt(distance[j]) * scale, end);
         }
 }
 
-/* Haversines to places among the radial nodes. */
-INLINE void place_points(const points *p, const response *r)
+/* Choose the table of the pixels of a row, -1 if they are not seen, and list those of table 0. */
+INLINE void choose(singles *to, const view *v, const response *r, const int64_t *restrict node,
+                   int64_t first, int64_t last)
 {
-    const double scale = (r->nrad - 1) / sqrt(r->rad_max), last = r->nrad - 1;
-    double *restrict lower = p->lower, most = 0.0;
-    for (int64_t i = 0; i < p->size; i++)
-        most = larger(most, lower[i]);
-    if (most < NEAR)
-        for (int64_t i = 0; i < p->size; i++)
-            lower[i] = smaller(sqrt(small_angle(lower[i])) * scale, last);
-    else
-        for (int64_t i = 0; i < p->size; i++)
-            lower[i] = smaller(sqrt(angle(lower[i])) * scale, last);
-}
-
-/* Places to nodes and weights; nothing lies beyond the last node. */
-INLINE void weigh_points(const points *p, const response *r)
-{
-    double *restrict lower = p->lower, *restrict upper = p->upper;
-    int64_t *restrict row = p->row;
-    const double last = r->nrad - 1;
-    for (int64_t i = 0; i < p->size; i++) {
-        const double place = lower[i] < last ? lower[i] : 0.0;
-        const double weight = lower[i] < last ? upper[i] : 0.0;
-        row[i] = (int64_t)place;
-        upper[i] = weight * (place - row[i]);
-        lower[i] = weight - upper[i];
+    const double *restrict distance = v->distance, *restrict place = v->place;
+    const double *restrict farthest = v->farthest, end = r->nrad - 1;
+    const int64_t *restrict least = v->least, nbin = r->nbin, start = to->size - first;
+    int64_t *restrict table = v->table, *restrict listed = to->listed, *restrict size = to->nlisted;
+    for (int64_t j = first; j < last; j++) {
+        const int64_t k = node[j], due = least[k * nbin + (int64_t)place[j] / STRIDE];
+        const int seen = distance[j] <= farthest[k];
+        table[j] = seen ? due : -1;
+        /* Without a branch, which nobody could foresee: what is not to stay is written over. */
+        listed[k * to->room + size[k]] = start + j;
+        size[k] += seen & (due == 0) & (place[j] < end);
     }
 }
 
+/* Add the pixels of a row. Whole vectors are done: what lies past the last column is written over
+ * by the next row. */
+INLINE void add_singles(singles *to, const view *v, const response *r, const sky *s, int64_t i,
+                        int64_t first, int64_t last)
+{
+    const ivec lanes = {0, 1, 2, 3, 4, 5, 6, 7};
+    int64_t n = to->size;
+    for (int64_t j = first; j < last; j += LANES, n += LANES) {
+        const int64_t pixel = i * s->nlon + j;
+        const vec place = *(const vec *)(v->place + j);
+        const ivec row = __builtin_convertvector(place, ivec);
+        *(vec *)(to->distance + n) = *(const vec *)(v->distance + j);
+        *(vec *)(to->next + n) = place - __builtin_convertvector(row, vec);
+        *(vec *)(to->fraction + n) = *(const vec *)(s->fraction + pixel);
+        *(ivec *)(to->pixel + n) = pixel + lanes;
+        *(ivec *)(to->row + n) = *(const ivec *)(s->node + pixel) * r->nrad + row;
+    }
+    to->size += last - first;
+}
+
+/* Add a pixel with several points. */
+INLINE int add_several(gathered *g, const view *v, const sky *s, stencil *stencils, int64_t i,
+                       int64_t j, double dlat, double dlon, double event_cosine)
+{
+    const int64_t pixel = i * s->nlon + j, k = s->node[pixel], start = g->several.size;
+    const int64_t table = v->table[j], level = level_of(v, s, table, k, v->distance[j]);
+    if (stencils[level].row != i)
+        set_stencil(stencils + level, s, level, i, dlat, event_cosine);
+    if (add_points(&g->several, stencils + level, s, level, dlon))
+        return 1;
+    g->members[table][g->nmember[table]++] = (member){
+        pixel, k, start, g->several.size - start, s->fraction[pixel], v->distance[j]};
+    return 0;
+}
+
 /* The pixels within reach of an event, with their points. */
-INLINE int gather(gathered *g, view *v, const response *r, const sky *s, const uint8_t *shining,
-                  double lon, double lat)
+INLINE int gather(gathered *g, view *v, const response *r, const sky *s, double lon, double lat)
 {
     const double event_cosine = cos(lat);
     const double edge = sin(0.5 * smaller(v->radius, 3.141592653589793));
     v->most = edge * edge;
-    g->single.size = g->several.size = 0;
+    g->several.size = g->single.size = 0;
     memset(g->nmember, 0, sizeof g->nmember);
+    memset(g->single.nlisted, 0, r->nnode * sizeof *g->single.nlisted);
     stencil stencils[MOST];
     for (int64_t level = 0; level < s->nlevel; level++)
         stencils[level].row = -1;
@@ -214,37 +160,16 @@ INLINE int gather(gathered *g, view *v, const response *r, const sky *s, const u
         const double across = larger(0.0, v->most - rise) / larger(cosines, 1e-9);
         int64_t first, last;
         columns(s, lon, angle(across), &first, &last);
-        if (first >= last)
-            continue;
         measure(v, r, s, lon, rise, cosines, first, last);
-        if (make_room(&g->single, last - first))
-            return 1;
-        for (int64_t j = first; j < last; j++) {
-            const int64_t pixel = i * s->nlon + j, k = s->node[pixel];
-            const double distance = v->distance[j];
-            if (distance > v->farthest[k] || !shining[pixel])
-                continue;
-            const int64_t least = v->least[k * r->nbin + (int64_t)v->place[j] / STRIDE];
-            const int64_t table = least < RAW ? least : RAW;
-            points *to = table ? &g->several : &g->single;
-            const int64_t start = to->size;
-            if (table == 0) {
-                to->lower[to->size] = v->place[j];
-                to->upper[to->size++] = 1.0;
-            } else {
-                const int64_t level = level_of(v, s, least, k, distance);
-                if (stencils[level].row != i)
-                    set_stencil(stencils + level, s, level, i, dlat, event_cosine);
-                if (add_points(to, stencils + level, s, level, s->lon[j] - lon))
-                    return 1;
-            }
-            g->members[table][g->nmember[table]++] = (member){
-                pixel, k, start, to->size - start, s->fraction[pixel], distance};
-        }
+        choose(&g->single, v, r, s->node + i * s->nlon, first, last);
+        add_singles(&g->single, v, r, s, i, first, last);
+        for (int64_t j = first; j < last; j++)
+            if (v->table[j] > 0
+                && add_several(g, v, s, stencils, i, j, dlat, s->lon[j] - lon, event_cosine))
+                return 1;
     }
     place_points(&g->several, r);
     weigh_points(&g->several, r);
-    weigh_points(&g->single, r);
     return 0;
 }
 
@@ -252,31 +177,47 @@ static void release(gathered *g, view *v)
 {
     for (int t = 0; t <= SQUARES; t++)
         free(g->members[t]);
-    clear(&g->single);
     clear(&g->several);
+    free(g->single.distance);
+    free(g->single.pixel);
     free(v->farthest);
     free(v->least);
-    free(v->share);
     free(v->distance);
 }
 
+/* Room for all pixels, rows for whole vectors, and offset nodes; in one piece each. */
 static int reserve(gathered *g, view *v, const response *r, const sky *s)
 {
+    const int64_t npixel = s->nlat * s->nlon, padded = npixel + LANES, row = s->nlon + LANES;
     int failed = 0;
     memset(g, 0, sizeof *g);
     memset(v, 0, sizeof *v);
-    for (int t = 0; t <= SQUARES; t++) {
-        g->members[t] = malloc(s->nlat * s->nlon * sizeof **g->members);
+    v->first = -1; /* no window yet */
+    for (int t = 1; t <= SQUARES; t++) {
+        g->members[t] = malloc(npixel * sizeof **g->members);
         failed |= !g->members[t];
     }
-    v->farthest = malloc(2 * r->nnode * sizeof *v->farthest);
-    v->least = malloc(r->nnode * r->nbin);
-    v->share = malloc(r->nnode * LANES * sizeof *v->share);
-    v->distance = malloc(2 * s->nlon * sizeof *v->distance);
-    failed |= !v->farthest || !v->least || !v->share || !v->distance;
-    if (!failed) {
-        v->narrow = v->farthest + r->nnode;
-        v->place = v->distance + s->nlon;
-    }
-    return failed;
+    double *by_pixel = g->single.distance = malloc(3 * padded * sizeof *by_pixel);
+    int64_t *numbers = g->single.pixel = malloc(((3 + r->nnode) * padded + r->nnode) * sizeof *numbers);
+    double *by_node = v->farthest = malloc(r->nnode * (3 + LANES) * sizeof *by_node);
+    v->least = calloc(r->nnode * r->nbin, sizeof *v->least);
+    double *by_column = v->distance = malloc(3 * row * sizeof *by_column);
+    failed |= !by_pixel || !numbers || !by_node || !v->least || !by_column;
+    if (failed)
+        return 1;
+    for (int64_t k = 0; k < r->nnode; k++)
+        v->farthest[k] = -1.0;
+    g->single.next = by_pixel + padded;
+    g->single.fraction = by_pixel + 2 * padded;
+    g->single.room = padded;
+    g->single.row = numbers + padded;
+    g->due = numbers + 2 * padded;
+    g->single.listed = numbers + 3 * padded;
+    g->single.nlisted = g->single.listed + r->nnode * padded;
+    v->narrow = by_node + r->nnode;
+    v->reach = by_node + 2 * r->nnode;
+    v->share = by_node + 3 * r->nnode;
+    v->place = by_column + row;
+    v->table = (int64_t *)(by_column + 2 * row);
+    return 0;
 }
