@@ -61,8 +61,9 @@ def densities(
     if binned:
         at_data, neglected = counts.at_data, counts.neglected[:, _energy_cell(exposure, data)]
     else:
-        ((at_data, share),) = Scan(parts, [counts.expected], tolerance).at(data)
-        neglected = counts.expected[:, None] * share
+        scan, norm = Scan(parts, [counts.expected], tolerance), counts.expected[:, None]
+        ((density, missing),) = scan.at(data)
+        at_data, neglected = norm * density, norm * missing[scan.morphologies[0]]
     return Densities(counts.expected, counts.counts_map, counts.counts_spectrum, at_data, neglected)
 
 
@@ -178,14 +179,11 @@ class _Table:
         size = exact @ sample.multiplicity
         return float(np.max(np.where(size > 0, change / np.where(size > 0, size, 1.0), 0.0)))
 
-    def fill(
-        self, n: int, here: slice, at_data: FloatArray, expected: FloatArray, data: Data
-    ) -> None:
-        """Fill in some of the data from counts of the n nodes and of the rows between them."""
-        norm = _divisor(expected)[:, None]
-        np.divide(at_data[:n], norm[:n], out=self.density[:, here])
-        between = np.divide(at_data[n:], norm[n:], out=at_data[n:])
-        self.interpolation.add(self.density[:, here], between, data.multiplicity[here])
+    def fill(self, here: slice, density: FloatArray, data: Data) -> None:
+        """Fill in some of the data from densities of the nodes and, after them, between these."""
+        n = len(self.density)
+        self.density[:, here] = density[:n]
+        self.interpolation.add(density[:n], density[n:], data.multiplicity[here])
 
 
 def _divisor(expected: FloatArray) -> FloatArray:
@@ -222,16 +220,17 @@ def _at_cells(
     coarse = count_pixels(Parts(nodes, exposure.coarser, memory), sample)
     for component, both in zip(components, fine, strict=True):
         counts = component.at_nodes(both)
-        norm = _divisor(counts.expected)[:, None]
-        neglected = (counts.neglected / norm).max(axis=0)[_energy_cell(exposure, data)]
+        norm = _divisor(both.expected)[:, None]
+        neglected = counts.neglected / norm[: component.nodes.size]
         again = next(coarse)
         table = _Table(
             np.empty((component.nodes.size, data.size)),
-            neglected,
+            neglected.max(axis=0)[_energy_cell(exposure, data)],
             again.at_data / _divisor(again.expected)[:, None],
             InterpolationError.of(component.source.parameters),
         )
-        table.fill(component.nodes.size, slice(0, data.size), both.at_data, both.expected, data)
+        density = np.divide(both.at_data, norm, out=both.at_data)
+        table.fill(slice(0, data.size), density, data)
         yield counts, table
 
 
@@ -256,17 +255,20 @@ def _at_events(
         _Table(
             np.empty((c.nodes.size, data.size)),
             np.empty(data.size),
-            at_sample / _divisor(a.expected)[:, None],
+            at_sample,
             InterpolationError.of(c.source.parameters),
         )
-        for c, a, (at_sample, _) in zip(components, again, coarse, strict=True)
+        for c, (at_sample, _) in zip(components, coarse, strict=True)
     ]
+    # The same memory again and again stays in the cache.
+    held = [np.empty((c.rows.size, min(data.size, scan.events_at_once))) for c in components]
     for start in range(0, data.size, scan.events_at_once):
         here = slice(start, min(start + scan.events_at_once, data.size))
-        for c, b, table, (at_data, neglected) in zip(
-            components, both, tables, scan.at(data.part(here)), strict=True
+        found = scan.at(data.part(here), [h[:, : here.stop - start] for h in held])
+        for table, numbers, (density, missing) in zip(
+            tables, scan.morphologies, found, strict=True
         ):
-            n = c.nodes.size
-            table.fill(n, here, at_data, b.expected, data)
-            table.truncation[here] = neglected[:n].max(axis=0)
+            table.fill(here, density, data)
+            at_nodes = np.unique(numbers[: len(table.density)])
+            table.truncation[here] = missing[at_nodes].max(axis=0)
     yield from zip(counts, tables, strict=True)

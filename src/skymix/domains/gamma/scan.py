@@ -17,7 +17,7 @@ from itertools import groupby
 
 import numpy as np
 
-from skymix.axes import FloatArray
+from skymix.axes import FloatArray, IntArray
 from skymix.domains.gamma.content import Part, Parts
 from skymix.domains.gamma.data import Data
 from skymix.domains.gamma.dispersion import dispersion_bound, true_edge_places
@@ -46,7 +46,8 @@ class Group:
     ----------
     owners : number of the component of each part
     parts : what they hold
-    weights : (npart, nenergy) largest spectrum over the rows, each over its expected counts
+    spectra : (nrow, nenergy) of each part, each row over its expected counts
+    weights : (npart, nenergy) the largest of these over the rows
     maps : content of the parts that have a map, None if there are none
     peaks : (nmap, ntrue) largest content over solid angle
     beyond : (nmap, ntrue) bound on what pixels beyond their reach make anywhere, sr-1
@@ -54,10 +55,23 @@ class Group:
 
     owners: list[int]
     parts: list[Part]
+    spectra: list[FloatArray]
     weights: FloatArray
     maps: EventMaps | None
     peaks: FloatArray
     beyond: FloatArray
+
+
+def _multiply(
+    left: FloatArray, right: FloatArray, out: FloatArray, rows: IntArray | slice, first: bool
+) -> None:
+    """Add a product to some rows, or put it there if it is the first; without a copy, if it can."""
+    if first and isinstance(rows, slice):
+        np.matmul(left, right, out=out[rows])
+    elif first:
+        out[rows] = left @ right
+    else:
+        out[rows] += left @ right
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,23 +95,45 @@ class Scan:
         """Of the observation."""
         return self.parts.exposure
 
-    def at(self, data: Data) -> list[tuple[FloatArray, FloatArray]]:
-        """At each event, for each component: counts TeV-1 sr-1, and a bound on what is left out.
+    @cached_property
+    def morphologies(self) -> list[IntArray]:
+        """Number of the morphology of each row, for each component."""
+        out = [np.empty(rows.size, dtype=np.int64) for _, rows in self.parts.tables]
+        for numbers, (_, rows) in zip(out, self.parts.tables, strict=True):
+            for number, (index, _, _) in enumerate(rows.by_sky()):
+                numbers[index] = number
+        return out
 
-        Both are (nrow, nevent); the bound is over the row's expected counts.
+    def at(
+        self, data: Data, out: Sequence[FloatArray] | None = None
+    ) -> list[tuple[FloatArray, FloatArray]]:
+        """At each event, for each component: its density, and a bound on what is left out of it.
+
+        TeV-1 sr-1; the first (nrow, nevent), to be held by `out` if given, and the second
+        (nmorphology, nevent).
         """
-        sizes = [rows.size for _, rows in self.parts.tables]
-        out = [(np.zeros((n, data.size)), np.zeros((n, data.size))) for n in sizes]
+        if out is None:
+            out = [np.empty((numbers.size, data.size)) for numbers in self.morphologies]
+        left_out = [np.zeros((numbers.max() + 1, data.size)) for numbers in self.morphologies]
+        begun = set()
         for group in self._groups():
+            numbers = [
+                int(self.morphologies[owner][part.rows[0]])
+                for owner, part in zip(group.owners, group.parts, strict=True)
+            ]
+            rows = [consecutive(part.rows) for part in group.parts]
+            first = []
+            for key in zip(group.owners, numbers, strict=True):
+                first.append(key not in begun)
+                begun.add(key)
             for start in range(0, data.size, _EVENTS_AT_ONCE):
                 here = slice(start, start + _EVENTS_AT_ONCE)
                 seen, missing = self._see(group, data.part(here))
-                for owner, part, s, m in zip(group.owners, group.parts, seen, missing, strict=True):
-                    at_data, neglected = out[owner]
-                    rows = consecutive(part.rows)
-                    at_data[rows, here] += part.spectrum @ s.T
-                    neglected[rows, here] += m
-        return out
+                for n, owner in enumerate(group.owners):
+                    left_out[owner][numbers[n], here] += missing[n]
+                    to = out[owner][:, here]
+                    _multiply(group.spectra[n], seen[n].T, to, rows[n], first[n])
+        return list(zip(out, left_out, strict=True))
 
     @property
     def events_at_once(self) -> int:
@@ -119,11 +155,12 @@ class Scan:
             yield group
 
     def _group(self, owned: list[tuple[int, Part]]) -> Group:
-        weights = []
+        spectra = []
         for owner, part in owned:
             expected = self.expected[owner][part.rows]
-            share = part.spectrum / np.where(expected > 0, expected, np.inf)[:, None]
-            weights.append(share.max(axis=0))
+            # What is expected nowhere has zero density.
+            spectra.append(part.spectrum / np.where(expected > 0, expected, np.inf)[:, None])
+        weights = np.array([spectrum.max(axis=0) for spectrum in spectra])
         maps = [part.map for _, part in owned if part.map is not None]
         sky, ntrue = self.exposure.true.sky, self.exposure.true.energy.size
         peaks, beyond = np.zeros((2, len(maps), ntrue))
@@ -135,7 +172,7 @@ class Scan:
             beyond[c] = (self._beyond * totals).sum(axis=0)
         owners, parts = [owner for owner, _ in owned], [part for _, part in owned]
         laid_out = EventMaps.of(maps) if maps else None
-        return Group(owners, parts, np.array(weights), laid_out, peaks, beyond)
+        return Group(owners, parts, spectra, weights, laid_out, peaks, beyond)
 
     def _see(self, group: Group, data: Data) -> tuple[list[FloatArray], FloatArray]:
         """What each part shows at each event, and a bound on what is left out.
