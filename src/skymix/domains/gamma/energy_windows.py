@@ -36,17 +36,21 @@ def find_windows(
     ntrue, ny = bound.shape
     largest, share = np.empty(ntrue), np.empty(ntrue)
     for n in range(energy.size):
-        for e in range(ntrue):
-            low, high = place[n, e], place[n, e + 1]
-            inside = low > 0.0 and high < ny - 1
-            largest[e] = bound[e, min(int(low), ny - 1)] / energy[n] if inside else 0.0
-        core[n] = _window(largest, tolerance)
+        # Higher true energies are at lower places; beyond the table there is nothing.
+        low, high = 0, ntrue
+        while low < high and place[n, low + 1] >= ny - 1:
+            low += 1
+        while low < high and place[n, high - 1] <= 0.0:
+            high -= 1
+        for e in range(low, high):
+            largest[e] = bound[e, min(int(place[n, e]), ny - 1)] / energy[n]
+        core[n] = _window(largest, low, high, tolerance)
         for c in range(weights.shape[0]):
-            for e in range(ntrue):
+            for e in range(low, high):
                 share[e] = largest[e] * weights[c, e] * peaks[c, e]
-            first, last = _window(share, tolerance)
+            first, last = _window(share, low, high, tolerance)
             total = 0.0
-            for e in range(ntrue):
+            for e in range(low, high):
                 total += share[e]
             for e in range(first, last):
                 total += largest[e] * weights[c, e] * beyond[c, e] - share[e]
@@ -55,16 +59,16 @@ def find_windows(
 
 
 @njit(cache=True)
-def _window(share: Any, tolerance: float) -> tuple[int, int]:
-    """Half-open range that holds all but a tolerance of a share, half of it at each end."""
-    whole = share.sum()
+def _window(share: Any, low: int, high: int, tolerance: float) -> tuple[int, int]:
+    """Part of a half-open range with all but a tolerance of a share, half of it at each end."""
+    whole = share[low:high].sum()
     if whole <= 0.0:
         return 0, 0
-    first, below = 0, share[0]
-    while below <= 0.5 * tolerance * whole and first < share.size - 1:
+    first, below = low, share[low]
+    while below <= 0.5 * tolerance * whole and first < high - 1:
         first += 1
         below += share[first]
-    last, above = share.size, share[-1]
+    last, above = high, share[high - 1]
     while above <= 0.5 * tolerance * whole and last > first + 1:
         last -= 1
         above += share[last - 1]
