@@ -4,8 +4,8 @@ typedef struct {
     int64_t nlat, nlon;
     const double *lon, *lat; /* pixel centres, equally spaced */
     const double *sine, *cosine; /* of the latitudes */
-    /* (nlat, nlon) lower offset node, the last one if there is nothing; distance to the next. Both
-     * padded by a vector. */
+    /* (nlat, nlon) lower offset node, and distance to the next. Where pixels are gathered, both are
+     * padded by a vector, and the node is the last if there is nothing to see. */
     const int64_t *node;
     const double *fraction;
     double pixel, height, width; /* sides and mean size of a pixel */
