@@ -10,6 +10,9 @@ from typing import ClassVar
 from skymix.axes import FloatArray, IntArray
 from skymix.store.base import array, scalar
 
+# Events whose densities are computed in one go.
+EVENTS_AT_ONCE = 1024
+
 
 @dataclass(frozen=True, eq=False)
 class Events:
@@ -57,8 +60,14 @@ class Events:
         return int(self.multiplicity.sum())
 
     def chunk(self, number: int, total: int) -> "Events":
-        """One of some equal parts of the events, counted from 1, in their order."""
-        first, last = ((k * self.size) // total for k in (number - 1, number))
+        """One of some parts of the events, counted from 1, in their order; nearly equal ones.
+
+        Large parts are of whole blocks, so that their densities are those of the whole to the last
+        bit: the rounding of a matrix product depends on its shape.
+        """
+        block = EVENTS_AT_ONCE if self.size // total >= EVENTS_AT_ONCE else 1
+        first = (number - 1) * self.size // total // block * block
+        last = number * self.size // total // block * block if number < total else self.size
         columns = {
             f.name: getattr(self, f.name)[first:last]
             for f in dataclasses.fields(self)

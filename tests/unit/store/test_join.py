@@ -11,6 +11,7 @@ from tests.small_study import RUN, default_component, event_list, response_of, s
 from skymix.domains.gamma.observe import marginalise_component
 from skymix.errors import DataError
 from skymix.store import Marginals
+from skymix.store.events import EVENTS_AT_ONCE
 from skymix.store.join import join_marginals, without_data
 
 STUDY = small_study(
@@ -19,35 +20,43 @@ STUDY = small_study(
     energy={"min": "0.3 TeV", "max": "30 TeV", "per_decade": 3},
     true_energy={"min": "0.2 TeV", "max": "60 TeV", "per_decade": 5},
 )
-RNG = np.random.default_rng(3)
-EVENTS = event_list(
-    (0.3, 0.4),
-    0.3 * 100 ** RNG.random(37),
-    RNG.uniform(-0.6, 0.6, 37),
-    RNG.uniform(-0.5, 0.7, 37),
-)
 
 
-@given(size=st.integers(0, 40), total=st.integers(1, 50))
+def events_of(size):
+    rng = np.random.default_rng(3)
+    return event_list(
+        (0.3, 0.4),
+        0.3 * 100 ** rng.random(size),
+        rng.uniform(-0.6, 0.6, size),
+        rng.uniform(-0.5, 0.7, size),
+    )
+
+
+EVENTS = events_of(37)
+
+
+@given(size=st.integers(0, 40) | st.integers(2000, 9000), total=st.integers(1, 50))
 def test_chunks_are_all_events_in_their_order(size, total):
     events = event_list((0, 0), *(np.arange(size, dtype=float) for _ in range(3)))
     parts = [events.chunk(k + 1, total) for k in range(total)]
     np.testing.assert_array_equal(np.concatenate([p.energy for p in parts]), events.energy)
     np.testing.assert_array_equal(np.concatenate([p.event_id for p in parts]), events.event_id)
-    assert max(p.size for p in parts) - min(p.size for p in parts) <= 1
+    step = EVENTS_AT_ONCE if size // total >= EVENTS_AT_ONCE else 1
+    assert max(p.size for p in parts) - min(p.size for p in parts) <= 2 * step
+    assert all(p.size % step == 0 for p in parts[:-1])
 
 
 @pytest.mark.parametrize("component", ["it", "other"])
 @pytest.mark.parametrize("total", [1, 3])
 def test_joined_chunks_are_the_whole(component, total):
     """To the last bit, but for the errors: the largest of means is no less than the mean."""
-    response = response_of(STUDY)
+    response, events = response_of(STUDY), events_of(3 * EVENTS_AT_ONCE + 700)
 
-    def marginals(events):
-        return marginalise_component(STUDY, RUN, component, events, response, None)
+    def marginals(part):
+        return marginalise_component(STUDY, RUN, component, part, response, None)
 
-    whole = marginals(EVENTS)
-    joined = join_marginals([marginals(EVENTS.chunk(k + 1, total)) for k in range(total)])
+    whole = marginals(events)
+    joined = join_marginals([marginals(events.chunk(k + 1, total)) for k in range(total)])
     for field in dataclasses.fields(Marginals):
         one, other = getattr(joined, field.name), getattr(whole, field.name)
         if field.name in ("binning_error", "interpolation_error"):

@@ -34,8 +34,7 @@ from skymix.domains.gamma.psf_events import (
 )
 from skymix.domains.gamma.psf_points import points_to_events
 from skymix.domains.gamma.rows import consecutive
-
-_EVENTS_AT_ONCE = 1024
+from skymix.store.events import EVENTS_AT_ONCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +125,8 @@ class Scan:
             for key in zip(group.owners, numbers, strict=True):
                 first.append(key not in begun)
                 begun.add(key)
-            for start in range(0, data.size, _EVENTS_AT_ONCE):
-                here = slice(start, start + _EVENTS_AT_ONCE)
+            for start in range(0, data.size, EVENTS_AT_ONCE):
+                here = slice(start, start + EVENTS_AT_ONCE)
                 seen, missing = self._see(group, data.part(here))
                 for n, owner in enumerate(group.owners):
                     left_out[owner][numbers[n], here] += missing[n]
@@ -137,11 +136,15 @@ class Scan:
 
     @property
     def events_at_once(self) -> int:
-        """Events whose tables take a quarter of the memory; few if the parts need not be redone."""
+        """Events whose tables take a quarter of the memory; few if the parts need not be redone.
+
+        Whole blocks, as the rounding of a matrix product depends on its shape.
+        """
         if self.parts.kept:
-            return _EVENTS_AT_ONCE
+            return EVENTS_AT_ONCE
         each = 8 * 3 * sum(rows.size for _, rows in self.parts.tables)
-        return max(_EVENTS_AT_ONCE, int(0.25 * self.parts.memory / each))
+        blocks = int(0.25 * self.parts.memory / each / EVENTS_AT_ONCE)
+        return EVENTS_AT_ONCE * max(1, blocks)
 
     def _groups(self) -> Iterator[Group]:
         if self._kept:
