@@ -47,7 +47,7 @@ def sample_posterior(
     check_run(settings, run)
     provenance = _provenance(study, source)
     file = _model_file(study, source)
-    problem = file.problem()
+    problem = _problem(file)
     seed = provenance.seed or 0
 
     progress = Progress(study.name if run is None else f"{study.name}, run {run}")
@@ -76,7 +76,7 @@ def sample_posterior(
 def merge_runs(study: PymcStudy, source: Path, runs: Sequence[Path], output: Path) -> None:
     """Merge independent runs into one posterior and write it."""
     check_runs(study.sampler, runs)
-    problem = _model_file(study, source).problem()
+    problem = _problem(_model_file(study, source))
     run = merged(runs, pymc_settings(study, "posterior"), source)
     for path in runs:
         require_inputs(path, *model_files(study))
@@ -91,7 +91,15 @@ def problem_of(study: PymcStudy) -> "PymcProblem":
     SkymixError
         If the file has no such function, or its model cannot be sampled.
     """
-    return _model_file(study, study.model.path).problem()
+    return _problem(_model_file(study, study.model.path))
+
+
+def _problem(file: "ModelFile") -> "PymcProblem":
+    from skymix.sampling import check_names
+
+    problem = file.problem()
+    check_names([*problem.names, *problem.derived_names])
+    return problem
 
 
 def _model_file(study: PymcStudy, source: Path) -> "ModelFile":
@@ -105,11 +113,11 @@ def _model_file(study: PymcStudy, source: Path) -> "ModelFile":
 
 def _text(source: Path) -> str:
     try:
-        return source.read_text(encoding="utf-8")
+        return source.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise StudyError(f"model.path: there is no file {source}; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"model.path: {source} cannot be read as text ({error})") from None
+    except (OSError, ValueError) as error:  # not text, or a path that no file can have
+        raise StudyError(f"model.path: {str(source)!r} cannot be read as text ({error})") from None
 
 
 def _provenance(study: PymcStudy, source: Path, *runs: Path) -> Provenance:

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from skymix import pymc_pipeline
 from skymix.cli import cli
-from skymix.errors import DataError, StudyError
+from skymix.errors import DataError, SkymixError, StudyError
 from skymix.pipeline import freeze_study
 from skymix.store import read_posterior
 from skymix.study.load import load_any_study
@@ -135,6 +135,37 @@ def test_a_changed_file_is_noticed(write, folder):
             pymc_pipeline.merge_runs(loaded, source, runs, fit / "posterior.nc")
     finally:
         (folder / "y.txt").write_text("1.0 -0.5\n")
+
+
+UNDEFINED = """
+import pymc as pm
+import pytensor.tensor as pt
+
+def model(name):
+    with pm.Model() as found:
+        x = pm.Normal(name)
+        pm.Deterministic("logarithm", pt.log(x))
+        pm.Normal("y", x, 1, observed=0.5)
+    return found
+"""
+
+
+def test_what_is_not_finite_everywhere_is_left_out_and_named(write, folder):
+    (folder / "undefined.py").write_text(UNDEFINED)
+    model = {"path": "undefined.py", "arguments": {"name": "x"}}
+    tree, page, text = draws(write(name="undefined", model=model), folder)
+    lacking = int(np.isnan(tree["posterior"]["logarithm"].values).sum())
+    assert lacking > 0
+    sentence = f"logarithm is not a finite number in {lacking} of"
+    assert sentence in text
+    assert sentence in page
+
+
+def test_names_of_the_samplers_columns_are_refused(write, folder):
+    (folder / "undefined.py").write_text(UNDEFINED)
+    model = {"path": "undefined.py", "arguments": {"name": "log_weight"}}
+    with pytest.raises(SkymixError, match="called 'log_weight', as a column of the posterior"):
+        pymc_pipeline.problem_of(load_any_study(write(model=model)))
 
 
 def test_validate_makes_the_model(write):

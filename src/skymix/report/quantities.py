@@ -105,15 +105,32 @@ def leaf_weights(fit: Fit) -> list[Quantity]:
 
 
 def quantities_of(tree: xr.DataTree, logarithmic: Collection[str] = ()) -> list[Quantity]:
-    """Every variable of a posterior, in the order of the file.
+    """Every variable of a posterior that is finite in all draws, in the order of the file.
 
     Parameters
     ----------
     tree : content of posterior.nc
     logarithmic : names of the parameters whose grid has logarithmic spacing
     """
-    variables = tree["posterior"].data_vars
-    return [_quantity(tree, str(name), str(name) in logarithmic) for name in variables]
+    names = [str(name) for name in tree["posterior"].data_vars if not _lacking(tree, str(name))]
+    return [_quantity(tree, name, name in logarithmic) for name in names]
+
+
+def undefined_variables(tree: xr.DataTree) -> list[str]:
+    """A sentence for each variable that is not finite in some draws, and so is left out."""
+    draws = tree["posterior"].sizes["chain"] * tree["posterior"].sizes["draw"]
+    lacking = {str(name): _lacking(tree, str(name)) for name in tree["posterior"].data_vars}
+    return [
+        f"{name} is not a finite number in {n} of {draws} draws, and is left out of the tables."
+        for name, n in lacking.items()
+        if n
+    ]
+
+
+def _lacking(tree: xr.DataTree, name: str) -> int:
+    """Number of draws in which a variable is not finite."""
+    values = np.asarray(tree["posterior"][name].values, dtype=np.float64)
+    return int(np.count_nonzero(~np.isfinite(values)))
 
 
 def _logarithmic(fit: Fit) -> set[str]:

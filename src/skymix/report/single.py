@@ -11,6 +11,7 @@ from skymix.report.figures.run import run_figure
 from skymix.report.overview import duration, product_row
 from skymix.report.page import environment, style_sheet
 from skymix.report.pictures import Drawn
+from skymix.report.quantities import undefined_variables
 from skymix.report.rounding import round_number, round_to_error
 from skymix.report.sections import chain_facts
 from skymix.report.style import LeafStyle
@@ -25,10 +26,10 @@ def run_facts(posterior: xr.DataTree) -> dict[str, Any]:
         "draws": int(posterior["posterior"].sizes["draw"]),
         "wall_time": duration(float(a["seconds"])),
         "seed": str(a["seed"]),
-        "warnings": [],
+        "warnings": [*str(a.get("warnings", "")).splitlines(), *undefined_variables(posterior)],
     }
     if "nested" not in posterior.children:
-        return facts | chain_facts(a)
+        return chain_facts(a) | facts
     return facts | {
         "evidence": round_to_error(float(a["logz"]), float(a["logzerr"])),
         "information": round_number(float(a["information"])),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 from skymix.report.labels import readable, unit_text
-from skymix.report.quantities import Quantity, quantities_of
+from skymix.report.quantities import Quantity, quantities_of, undefined_variables
 from skymix.report.rounding import round_interval, round_number, round_to_error
 from skymix.report.sections import evidence_check
 
@@ -28,16 +28,18 @@ def summary_text(name: str, posterior: xr.DataTree) -> str:
 def _first_lines(name: str, posterior: xr.DataTree) -> list[str]:
     """Evidence; of chains how well they agree, and what is bad."""
     attributes = posterior.attrs
+    undefined = undefined_variables(posterior)
+    bad = [*str(attributes.get("warnings", "")).splitlines(), *undefined]
+    lines = [f"{name}: warning: {sentence}" for sentence in bad]
     if "logz" not in attributes:
-        bad = str(attributes.get("warnings", "")).splitlines()
         return [
-            *(f"{name}: warning: {sentence}" for sentence in bad),
+            *lines,
             f"{name}: {int(attributes['n_chains'])} chains, r-hat at most"
             f" {float(attributes['rhat_max']):.3f}, {int(attributes['divergences'])} divergences;"
             " NUTS gives no evidence",
         ]
     evidence = round_to_error(float(attributes["logz"]), float(attributes["logzerr"])).text()
-    return [f"{name}: ln Z = {evidence}{_second_evidence(posterior)}"]
+    return [*lines, f"{name}: ln Z = {evidence}{_second_evidence(posterior)}"]
 
 
 def _second_evidence(posterior: xr.DataTree) -> str:

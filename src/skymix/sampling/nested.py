@@ -109,8 +109,9 @@ def sample_nested(
             session.keep(sampler, pool, clock, done=True)
         except RuntimeError as error:
             # No live point with a likelihood, or a plateau.
+            reason = str(error).partition("!")[0].partition("\n")[0].strip(" .")
             raise SkymixError(
-                f"dynesty cannot sample this problem ({error}); check that the likelihood is"
+                f"dynesty cannot sample this problem ({reason}); check that the likelihood is"
                 " finite somewhere and not flat"
             ) from None
         for _ in sampler.add_live_points():

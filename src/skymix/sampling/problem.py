@@ -35,13 +35,14 @@ def checked_likelihood(problem: Problem, theta: FloatArray) -> FloatArray:
     Raises
     ------
     SkymixError
-        If it is not a number somewhere.
+        If it is not a number somewhere, or infinite.
     """
     value = problem.log_likelihood(theta)
-    if np.isnan(value).any():
-        at = theta[int(np.flatnonzero(np.isnan(value))[0])]
+    wrong = ~(value < np.inf)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        what = "not a number" if np.isnan(value[first]) else "infinite"
+        at = theta[first]
         named = ", ".join(f"{n} = {x:.6g}" for n, x in zip(problem.names, at, strict=True))
-        raise SkymixError(
-            f"the likelihood is not a number at {named}; check the data and the model"
-        )
+        raise SkymixError(f"the likelihood is {what} at {named}; check the data and the model")
     return value

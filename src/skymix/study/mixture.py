@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, NonNegativeInt, PositiveInt, Tag, model_validator
+from pydantic import Discriminator, Field, PositiveInt, Tag, model_validator
 
-from skymix.study.quantities import Default, Memory, PositiveNumber, Section
+from skymix.study.quantities import Default, Memory, PositiveNumber, Section, Seed
 
 
 class Dirichlet(Section):
@@ -164,7 +164,7 @@ class NestedSampler(Section):
     sample: Literal["auto", "unif", "rwalk", "slice", "rslice"] = Field(
         default="auto", description="How dynesty draws a new point."
     )
-    seed: NonNegativeInt | None = Field(
+    seed: Seed | None = Field(
         default=None, description="Seed of the sampler; derived from the study's if absent."
     )
     batch_size: PositiveInt = Field(
@@ -190,7 +190,7 @@ class LaplaceSampler(Section):
     draws: PositiveInt = Field(
         default=20_000, ge=2000, description="Number of draws from the approximation."
     )
-    seed: NonNegativeInt | None = Field(
+    seed: Seed | None = Field(
         default=None, description="Seed of the sampler; derived from the study's if absent."
     )
 
@@ -208,7 +208,7 @@ class NutsSampler(Section):
     backend: Literal["pymc", "nutpie"] = Field(
         default="pymc", description="Package that runs the chains."
     )
-    seed: NonNegativeInt | None = Field(
+    seed: Seed | None = Field(
         default=None, description="Seed of the sampler; derived from the study's if absent."
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from skymix.study.calibration import Calibration
 from skymix.study.channels import with_free_channels
@@ -32,7 +32,7 @@ from skymix.study.observation import (
     SimulatedEvents,
 )
 from skymix.study.parameters import Scan
-from skymix.study.quantities import Section
+from skymix.study.quantities import Section, Seed
 
 
 class Study(Section):
@@ -40,9 +40,7 @@ class Study(Section):
 
     name: Name = Field(description="Name of the study; its results go to results/<name>.")
     description: str = Field(default="", description="One sentence for the report.")
-    seed: NonNegativeInt = Field(
-        default=0, description="Seed that all random streams are derived from."
-    )
+    seed: Seed = Field(default=0, description="Seed that all random streams are derived from.")
     data: Path | None = Field(
         default=None,
         description=(

@@ -4,10 +4,10 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
 from skymix.study.components import Position
-from skymix.study.quantities import Default, Energy, PositiveNumber, Section, Size, Time
+from skymix.study.quantities import Default, Energy, PositiveNumber, Section, Seed, Size, Time
 
 MAX_CELLS = 1e9
 """Most cells of a grid: an array of them takes 8 GB."""
@@ -141,7 +141,7 @@ class SimulatedEvents(Section):
     parameters: dict[str, str | float] = Field(
         default={}, description="True value of each scanned parameter, by parameter name."
     )
-    seed: NonNegativeInt | None = Field(
+    seed: Seed | None = Field(
         default=None, description="Seed of this observation; derived from the study's if absent."
     )
 

@@ -1,20 +1,27 @@
 """The study of a model that is written in PyMC."""
 
+import math
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from skymix.study.likelihood import Name
 from skymix.study.mixture import NestedSampler
-from skymix.study.quantities import Section
+from skymix.study.quantities import Section, Seed
 from skymix.study.star_study import StarSampler
+
+# YAML takes a number with an exponent but no point for text.
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("must be finite; let the function make what is not")
     if not isinstance(value, bool | int | float | str):
         raise ValueError("must be a number, a text, true or false")
-    return value
+    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
 
 
 Argument = Annotated[bool | int | float | str, BeforeValidator(_plain)]
@@ -56,9 +63,7 @@ class PymcStudy(Section):
     )
     name: Name = Field(description="Name of the study; its results go to results/<name>.")
     description: str = Field(default="", description="One sentence for the report.")
-    seed: NonNegativeInt = Field(
-        default=0, description="Seed that all random streams are derived from."
-    )
+    seed: Seed = Field(default=0, description="Seed that all random streams are derived from.")
     data: Path | None = Field(
         default=None,
         description=(

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     ValidationError,
@@ -14,6 +15,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+# A seed that the products can hold.
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 _LIMITS = {"ge": "at least", "gt": "greater than", "le": "at most", "lt": "less than"}
 
 

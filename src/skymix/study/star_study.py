@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, NonNegativeInt, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from skymix.study.likelihood import Name
 from skymix.study.mixture import NestedSampler, NutsSampler, Split, sampler_kind
-from skymix.study.quantities import Section
+from skymix.study.quantities import Section, Seed
 from skymix.study.star_components import NormalDensity, StarComponent, factors_of
 from skymix.study.stars import CatalogueSettings, SkyRegion
 
@@ -32,9 +32,7 @@ class StarStudy(Section):
     domain: Literal["stars"] = Field(description="What is analysed: gamma rays or stars.")
     name: Name = Field(description="Name of the study; its results go to results/<name>.")
     description: str = Field(default="", description="One sentence for the report.")
-    seed: NonNegativeInt = Field(
-        default=0, description="Seed that all random streams are derived from."
-    )
+    seed: Seed = Field(default=0, description="Seed that all random streams are derived from.")
     data: Path | None = Field(
         default=None,
         description=(

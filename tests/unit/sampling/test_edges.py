@@ -40,6 +40,15 @@ def test_every_way_to_draw(sample):
     assert abs(run.log_evidence - log_evidence_of_narrow()) < 3 * run.log_evidence_error
 
 
+def test_an_infinite_likelihood_names_the_parameters():
+    class Broken(Narrow):
+        def log_likelihood(self, theta):
+            return np.where(theta[:, 0] > 0, np.inf, super().log_likelihood(theta))
+
+    with pytest.raises(SkymixError, match=r"is infinite at x = \S+, y = \S+; check the data"):
+        sampled(Broken())
+
+
 @pytest.mark.parametrize("limit", [0.0, 0.9, -2.0])
 def test_not_a_number_names_the_parameters_and_prints_nothing(capsys, limit):
     """dynesty prints a traceback for each error of a function that it calls itself."""

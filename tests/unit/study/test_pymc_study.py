@@ -40,6 +40,11 @@ def test_posterior_depends_on_the_model_and_not_on_its_place(tmp_path):
     assert found == pymc_settings(study, "posterior")
 
 
+def test_numbers_that_yaml_takes_for_text_are_numbers():
+    study = any_study_from_mapping(raw(arguments={"a": "1e-1", "b": "-2.E+3", "c": "1e", "d": 1}))
+    assert study.model.arguments == {"a": 0.1, "b": -2000.0, "c": "1e", "d": 1}
+
+
 @pytest.mark.parametrize(
     ("study", "message"),
     [
@@ -49,6 +54,8 @@ def test_posterior_depends_on_the_model_and_not_on_its_place(tmp_path):
             raw(arguments={"x": [1]}),
             r"model\.arguments\.x: must be a number, a text, true",
         ),
+        (raw(arguments={"x": float("inf")}), r"model\.arguments\.x: must be finite"),
+        ({**raw(), "seed": 2**63}, r"seed: must be less than"),
         (raw(arguments={"1x": 1}), r"model\.arguments.*a name starts with a letter"),
         (raw(function="my function"), r"model\.function: a name starts with a letter"),
         ({**raw(), "sampler": {"kind": "laplace"}}, r"sampler: 'laplace' is not a known kind"),
