@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -70,8 +70,7 @@ class ModelFile:
         model = self.model()
         try:
             problem = problem_from_pymc(model)
-            middle = problem.prior_transform(np.full((1, problem.ndim), 0.5))
-            problem.log_likelihood(middle)
+            _check_likelihood(problem)
         except SkymixError as error:
             raise SkymixError(f"{self.path}: {error}") from None
         except Exception as error:  # PyTensor fails in many ways on graphs that a user wrote
@@ -87,18 +86,20 @@ class ModelFile:
         module.__file__ = str(self.path)
         sys.modules[module.__name__] = module
         self._run(lambda: exec(compile(self.text, str(self.path), "exec"), module.__dict__))
-        found = getattr(module, self.function, None)
-        if not inspect.isfunction(found):
-            own = [
-                name
-                for name, value in vars(module).items()
-                if inspect.isfunction(value) and value.__module__ == module.__name__
-            ]
-            raise SkymixError(
-                f"{self.path}: has no function '{self.function}'; its functions are"
-                f" {', '.join(own) or 'none'}"
-            )
-        return found
+        found = vars(module).get(self.function)
+        if _is_function(found):
+            return found
+        own = [
+            name
+            for name, value in vars(module).items()
+            if _is_function(value) and getattr(value, "__module__", None) == module.__name__
+        ]
+        wrong = (
+            f"'{self.function}' is no function"
+            if self.function in vars(module)
+            else f"has no function '{self.function}'"
+        )
+        raise SkymixError(f"{self.path}: {wrong}; its functions are {', '.join(own) or 'none'}")
 
     def _check_arguments(self, known: Mapping[str, inspect.Parameter], given: set[str]) -> None:
         of = f"{self.path}: the function '{self.function}'"
@@ -125,6 +126,28 @@ class ModelFile:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
         return f"{self.path}, line {lines[-1]}" if lines else str(self.path)
+
+
+def _is_function(value: Any) -> TypeGuard[Callable[..., Any]]:
+    """Whether a value can be called and its arguments are known, as of a cached or partial one."""
+    if not callable(value):
+        return False
+    try:
+        inspect.signature(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _check_likelihood(problem: PymcProblem) -> None:
+    # At two points: a density of sin(x) / x has no value at just one.
+    near_middle = np.array([[0.5], [0.4]]) * np.ones(problem.ndim)
+    values = problem.log_likelihood(problem.prior_transform(near_middle))
+    if np.isnan(values).all():
+        raise SkymixError(
+            "the likelihood is NaN in the middle of the prior; look for NaN in the data, and for"
+            " observed variables or potentials without a value there"
+        )
 
 
 def _sentence(error: BaseException) -> str:

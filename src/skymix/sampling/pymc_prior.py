@@ -7,12 +7,18 @@ goes through its Cholesky factor, an ordered vector of equal priors through its 
 """
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from skymix.errors import SkymixError
+
+_AXES = ("chain", "draw")
+_LONGEST_NAME = 200  # bytes; the files hold 255 with the numbers of an entry
+_LONGEST_SHOWN = 40
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,55 @@ def element_names(name: str, shape: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(f"{name}[{','.join(map(str, index))}]" for index in np.ndindex(*shape))
 
 
+def check_names(names: Sequence[str]) -> None:
+    """Refuse names of variables that a posterior file cannot hold.
+
+    Raises
+    ------
+    SkymixError
+        If a name is empty, a dot or long, or has a slash or a character that cannot be printed.
+    """
+    for name in names:
+        # A surrogate is not printable either, so the name can be encoded.
+        fits = name.isprintable() and len(name.encode()) <= _LONGEST_NAME
+        if not fits or name in ("", ".") or "/" in name:
+            raise SkymixError(
+                f"the variable {_quoted(name)} cannot be written to a file; rename it, with"
+                f" printable characters other than '/', at most {_LONGEST_NAME}"
+            )
+
+
+def check_entries(names: Sequence[str]) -> None:
+    """Refuse names of entries that a posterior file has already, or that two variables have.
+
+    Raises
+    ------
+    SkymixError
+        If an entry is called as an axis of the file, or as another entry.
+    """
+    for name, count in Counter(names).items():
+        if name in _AXES:
+            raise SkymixError(
+                f"the variable '{name}' is called as an axis of the posterior; rename it, other"
+                f" than {' and '.join(_AXES)}"
+            )
+        if count > 1:
+            raise SkymixError(f"two variables are called '{name}'; rename one")
+
+
+def _quoted(name: str) -> str:
+    text = ascii(name)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}...'"
+
+
 def block_of(model: Any, variable: Any, shape: tuple[int, ...]) -> Block:
     """Block of a free variable; refuses what has no transform from the unit cube.
 
     Raises
     ------
     SkymixError
-        If the variable is discrete, flat without bounds, or its transform cuts its prior.
+        If the variable is discrete, flat without bounds, has nothing that is free, or its
+        transform cuts its prior.
     """
     from pymc.distributions.continuous import FlatRV, HalfFlatRV
 
@@ -88,11 +136,24 @@ def block_of(model: Any, variable: Any, shape: tuple[int, ...]) -> Block:
             f"the prior of '{name}' has the transform '{transform.name}', which may cut the prior;"
             " leave the default, or use pm.Truncated, pm.Dirichlet or transforms.ordered"
         )
-    return Block(name, shape, _kind(variable) == "Dirichlet")
+    block = Block(name, shape, _kind(variable) == "Dirichlet")
+    if not block.size:
+        raise SkymixError(
+            f"the free variable '{name}' of shape {shape} has no entry that is free; remove it or"
+            " give it more entries"
+        )
+    return block
 
 
-def from_cube(model: Any, variable: Any, block: Block, u: Any) -> Any:
+def from_cube(variable: Any, transform: Any, block: Block, u: Any) -> Any:
     """Graph of a variable's value, from a graph of its coordinates in the unit cube.
+
+    Parameters
+    ----------
+    variable : with a distribution
+    transform : PyMC's transform of it, or None
+    block : its columns
+    u : graph of (block.size,) coordinates
 
     Raises
     ------
@@ -100,7 +161,6 @@ def from_cube(model: Any, variable: Any, block: Block, u: Any) -> Any:
         If its distribution has no inverse cumulative function, or an ordered one is not of equals.
     """
     u = u.reshape(block.free_shape)
-    transform = model.rvs_to_transforms.get(variable)
     parameters = _parameters(variable)
     if _is_ordered(transform):
         return _ordered(variable, parameters, block, u, _last(transform))
@@ -109,10 +169,10 @@ def from_cube(model: Any, variable: Any, block: Block, u: Any) -> Any:
     if _kind(variable) == "MultivariateNormal":
         mean, covariance = parameters
         return _correlated_normal(mean, covariance, u)
-    return _inverse_cumulative(variable, parameters, u)
+    return _inverse_cumulative(variable, block.name, parameters, u)
 
 
-def _inverse_cumulative(variable: Any, parameters: list[Any], u: Any) -> Any:
+def _inverse_cumulative(variable: Any, name: str, parameters: list[Any], u: Any) -> Any:
     import pymc as pm
     import pytensor.tensor as pt
     from pymc.distributions.truncated import TruncatedRV
@@ -126,13 +186,13 @@ def _inverse_cumulative(variable: Any, parameters: list[Any], u: Any) -> Any:
             base = variable.owner.op.base_rv_op.make_node(*inputs).default_output()
             low, high = (pt.exp(pm.logcdf(base, bound)) for bound in (lower, upper))
             value = pm.icdf(base, low + u * (high - low), warn_rvs=False)
-            return pt.clip(value, lower, upper)
+            return pt.switch(lower < upper, pt.clip(value, lower, upper), np.nan)
         return pm.icdf(variable, u, warn_rvs=False)
     except NotImplementedError:
         raise SkymixError(
-            f"the prior of '{variable.name}' ({_kind(variable)}) has no inverse cumulative"
-            " function, which nested sampling needs; write it by standard normals or uniforms"
-            " and a pm.Deterministic, take another distribution, or sample with NUTS"
+            f"the prior of '{name}' ({_kind(variable)}) has no inverse cumulative"
+            " function, so no transform from the unit cube; write it by standard normals or"
+            " uniforms and a pm.Deterministic, or take another distribution"
         ) from None
 
 
@@ -147,7 +207,8 @@ def _truncated_normal(mu: Any, sigma: Any, lower: Any, upper: Any, u: Any) -> An
     below, above = (pt.erfc(-z / np.sqrt(2)) / 2 for z in (low, high))
     share = pt.switch(mirrored, 1 - u, u)
     z = -np.sqrt(2) * pt.erfcinv(2 * (below + share * (above - below)))
-    return pt.clip(mu + sign * sigma * z, lower, upper)
+    value = pt.clip(mu + sign * sigma * z, lower, upper)
+    return pt.switch((sigma > 0) & (lower < upper), value, np.nan)
 
 
 def _stick_breaking(concentration: Any, block: Block, u: Any) -> Any:
@@ -175,13 +236,13 @@ def _ordered(variable: Any, parameters: list[Any], block: Block, u: Any, transfo
 
     if not all(map(_same_for_all, parameters)):
         raise SkymixError(
-            f"the ordered prior of '{variable.name}' has another distribution for each entry; give"
+            f"the ordered prior of '{block.name}' has another distribution for each entry; give"
             " all entries the same prior, or order nothing"
         )
     count = block.shape[-1]
     power = u ** (1.0 / np.arange(1, count + 1))
     sorted_uniform = pt.cumprod(power[..., ::-1], axis=-1)[..., ::-1]
-    value = _inverse_cumulative(variable, parameters, sorted_uniform)
+    value = _inverse_cumulative(variable, block.name, parameters, sorted_uniform)
     return value if transform.ascending else value[..., ::-1]
 
 

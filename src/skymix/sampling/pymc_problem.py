@@ -1,6 +1,6 @@
 """Any PyMC model as a problem for nested sampling."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +9,19 @@ import numpy as np
 from skymix.axes import FloatArray
 from skymix.errors import SkymixError
 from skymix.sampling.pymc_import import MODE, import_pymc
-from skymix.sampling.pymc_prior import Block, block_of, element_names, from_cube
+from skymix.sampling.pymc_prior import (
+    Block,
+    block_of,
+    check_entries,
+    check_names,
+    element_names,
+    from_cube,
+)
 
 Batched = Callable[[FloatArray], FloatArray]
+_Parts = dict[Any, tuple[Block, slice]]  # of each free variable its block and its columns
+
+_SHAPE_POINTS = 16  # draws from the prior at which the deterministics must have equal shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +81,11 @@ def problem_from_pymc(model: Any) -> PymcProblem:
     Raises
     ------
     SkymixError
-        If nothing is free or observed, or a variable has no transform from the unit cube: it is
-        discrete, improper, or its distribution has no inverse cumulative function.
+        If nothing is free or observed; if a variable has no transform from the unit cube: it is
+        discrete, improper, or its distribution has no inverse cumulative function, or no value for
+        these parameters; if data are missing, a density is random, or a name cannot be written.
     """
-    pm = import_pymc()
+    import_pymc()
     from pytensor import tensor as pt
 
     variables = _in_order(model.free_RVs)
@@ -82,43 +93,104 @@ def problem_from_pymc(model: Any) -> PymcProblem:
         raise SkymixError("the model has no free variable, there is nothing to sample")
     if not (model.observed_RVs or model.potentials):
         raise SkymixError("the model has no likelihood; give it observed variables or potentials")
+    check_names([v.name for v in (*variables, *model.deterministics)])
     shapes = model.eval_rv_shapes()
+    _check_missing(model, shapes)
     blocks = [block_of(model, v, tuple(map(int, shapes[v.name]))) for v in variables]
     ndim = sum(block.size for block in blocks)
     u, theta = pt.vector("u", shape=(ndim,)), pt.vector("theta", shape=(ndim,))
+    parts: _Parts = dict(zip(variables, zip(blocks, _slices(blocks), strict=True), strict=True))
+    data = {v: v.type.filter_variable(_data(model, v).astype(v.dtype)) for v in model.observed_RVs}
+    given = data | {v: block.value(theta[part]) for v, (block, part) in parts.items()}
 
-    drawn: dict[Any, Any] = {}
-    for v, block, part in zip(variables, blocks, _parts(blocks), strict=True):
-        (value,) = _replaced([from_cube(model, v, block, u[part])], drawn)
-        drawn[v] = value.astype(v.dtype)
-    columns = [b.columns(drawn[v]) for v, b in zip(variables, blocks, strict=True)]
-
-    given = {
-        v: b.value(theta[part])
-        for v, b, part in zip(variables, blocks, _parts(blocks), strict=True)
-    }
-    data = {v: model.rvs_to_values[v] for v in model.observed_RVs}
-    terms = [pm.logp(v, value, warn_rvs=False) for v, value in data.items()]
-    terms = _replaced([*terms, *model.potentials], given | data)
-    likelihood = pt.add(*[pt.sum(term) for term in terms], 0.0)
-
-    last = [(v, b) for v, b in zip(variables, blocks, strict=True) if b.simplex]
-    derived = [given[v][..., -1] for v, _ in last] + _replaced(list(model.deterministics), given)
+    transform = _batched(u, _prior(model, parts, data, u))
+    _check_middle(blocks, transform)
+    last = [(given[v][..., -1], block) for v, (block, _) in parts.items() if block.simplex]
+    further = _deterministics(model, given)
+    points = transform(np.random.default_rng(0).random((_SHAPE_POINTS, ndim)))
     derived_names = [_last_names(block) for _, block in last] + [
-        element_names(d.name, shape)
-        for d, shape in zip(model.deterministics, _shapes(derived[len(last) :], theta), strict=True)
+        element_names(name, shape) for name, shape in _shapes(further, theta, points).items()
     ]
-    return PymcProblem(
+    problem = PymcProblem(
         names=tuple(name for b in blocks for name in _free_names(b)),
         labels=tuple(label for b in blocks for label in _labels(model, b)),
         derived_names=tuple(name for names in derived_names for name in names),
-        _transform=_batched(u, pt.concatenate(columns)),
-        _likelihood=_batched(theta, likelihood),
-        _derive=_batched(theta, _flat(derived)),
+        _transform=transform,
+        _likelihood=_batched(theta, _likelihood(model, given)),
+        _derive=_batched(theta, _flat([*(graph for graph, _ in last), *further.values()])),
     )
+    check_entries((*problem.names, *problem.derived_names))
+    return problem
 
 
-def _parts(blocks: Sequence[Block]) -> list[slice]:
+def _prior(model: Any, parts: _Parts, data: Mapping[Any, Any], u: Any) -> Any:
+    """Graph of the parameters, from a graph of a point of the unit cube."""
+    from pytensor import tensor as pt
+
+    drawn = dict(data)
+    columns = []
+    for v, (block, part) in parts.items():
+        # Before the inverse cumulative, for which PyMC may copy the variables it depends on.
+        (prior,) = _replaced([v], drawn)
+        value = from_cube(prior, model.rvs_to_transforms.get(v), block, u[part])
+        drawn[v] = _determined(value, f"the prior of '{v.name}'").astype(v.dtype)
+        columns.append(block.columns(drawn[v]))
+    return pt.concatenate(columns)
+
+
+def _likelihood(model: Any, given: Mapping[Any, Any]) -> Any:
+    """Graph of the log density of the data and the potentials, at given values of all variables."""
+    from pymc import logp
+    from pytensor import tensor as pt
+
+    terms = []
+    for v in model.observed_RVs:
+        (density,) = _replaced([v], {k: graph for k, graph in given.items() if k is not v})
+        term = logp(density, _data(model, v), warn_rvs=False)
+        terms.append(_determined(term, f"the density of the observed variable '{v.name}'"))
+    for potential, term in zip(model.potentials, _replaced(model.potentials, given), strict=True):
+        terms.append(_determined(term, f"the potential '{potential.name}'"))
+    return pt.add(*[pt.sum(term) for term in terms], 0.0)
+
+
+def _data(model: Any, observed: Any) -> Any:
+    return model.rvs_to_values[observed]
+
+
+def _deterministics(model: Any, given: Mapping[Any, Any]) -> dict[str, Any]:
+    """Graphs of the deterministics, by name."""
+    names = [d.name for d in model.deterministics]
+    graphs = _replaced(model.deterministics, given)
+    return {
+        name: _determined(graph, f"the deterministic '{name}'")
+        for name, graph in zip(names, graphs, strict=True)
+    }
+
+
+def _check_missing(model: Any, shapes: Mapping[str, Any]) -> None:
+    """Refuse missing data that have no transform; PyMC makes others free variables of their own."""
+    from pymc.distributions.distribution import PartialObservedRV
+
+    for v in model.free_RVs:
+        name = v.name.removesuffix("_unobserved")
+        missing = name != v.name and f"{name}_observed" in model.named_vars
+        if missing and (isinstance(v.owner.op, PartialObservedRV) or v.dtype.startswith("int")):
+            raise SkymixError(
+                f"the observed variable '{name}' has missing values (NaN or masked,"
+                f" {int(np.prod(shapes[v.name]))}), which cannot be sampled; drop them"
+            )
+
+
+def _check_middle(blocks: Sequence[Block], transform: Batched) -> None:
+    middle = transform(np.full((1, sum(block.size for block in blocks)), 0.5))[0]
+    for block, part in zip(blocks, _slices(blocks), strict=True):
+        if not np.isfinite(middle[part]).all():
+            raise SkymixError(
+                f"the prior of '{block.name}' has no value in its middle; check its parameters"
+            )
+
+
+def _slices(blocks: Sequence[Block]) -> list[slice]:
     ends = np.cumsum([block.size for block in blocks]).tolist()
     return [slice(end - block.size, end) for end, block in zip(ends, blocks, strict=True)]
 
@@ -134,10 +206,10 @@ def _in_order(variables: Sequence[Any]) -> list[Any]:
     return ordered
 
 
-def _replaced(graphs: list[Any], values: dict[Any, Any]) -> list[Any]:
+def _replaced(graphs: Sequence[Any], values: Mapping[Any, Any]) -> list[Any]:
     from pytensor.graph.replace import clone_replace
 
-    return list(clone_replace(graphs, values))
+    return list(clone_replace(list(graphs), dict(values)))
 
 
 def _flat(graphs: Sequence[Any]) -> Any:
@@ -147,16 +219,52 @@ def _flat(graphs: Sequence[Any]) -> Any:
     return pt.concatenate(parts) if parts else pt.zeros((0,))
 
 
-def _shapes(graphs: Sequence[Any], theta: Any) -> list[tuple[int, ...]]:
-    """Shapes of graphs, which do not depend on the parameters' values."""
+def _shapes(
+    graphs: Mapping[str, Any], theta: Any, points: FloatArray
+) -> dict[str, tuple[int, ...]]:
+    """Shapes of graphs, by name; refuses one that differs between the points."""
     import pytensor
 
     if not graphs:
-        return []
+        return {}
     shape_of = pytensor.function(
-        [theta], [graph.shape for graph in graphs], mode=MODE, on_unused_input="ignore"
+        [theta], [g.shape for g in graphs.values()], mode=MODE, on_unused_input="ignore"
     )
-    return [tuple(map(int, shape)) for shape in shape_of(np.full(theta.type.shape, 0.5))]
+    at_points = [[tuple(map(int, shape)) for shape in shape_of(point)] for point in points]
+    for name, shapes in zip(graphs, zip(*at_points, strict=True), strict=True):
+        if len(set(shapes)) > 1:
+            raise SkymixError(
+                f"the shape of the deterministic '{name}' depends on the parameters"
+                f" ({min(shapes)}, {max(shapes)}); give it one shape, for example with pt.where"
+            )
+    return dict(zip(graphs, at_points[0], strict=True))
+
+
+def _determined(graph: Any, what: str) -> Any:
+    """Graph without the random generators that it does not need; refuses one that needs any.
+
+    A mixture, for one, has draws of its components in the graph of its density, for their shape.
+    """
+    from pytensor.graph.fg import FunctionGraph
+    from pytensor.graph.rewriting.utils import rewrite_graph
+
+    if not _is_random(graph):
+        return graph
+    whole = FunctionGraph(outputs=[graph], clone=True, copy_inputs=False)
+    rewrite_graph(whole, include=("ShapeOpt", "canonicalize"))
+    if _is_random(whole.outputs[0]):
+        raise SkymixError(
+            f"{what} would be random: it depends on a distribution that is no variable of the"
+            " model; make that a variable, with a name"
+        )
+    return whole.outputs[0]
+
+
+def _is_random(graph: Any) -> bool:
+    from pytensor.graph.traversal import graph_inputs
+    from pytensor.tensor.random.type import RandomType
+
+    return any(isinstance(v.type, RandomType) for v in graph_inputs([graph]))
 
 
 def _batched(point: Any, result: Any) -> Batched:
@@ -183,7 +291,7 @@ def _batched(point: Any, result: Any) -> Batched:
 
 
 def _constant(point: Any, result: Any) -> tuple[Any, Any]:
-    """Graph with its shared data as constants, and -inf where a distribution has no parameters."""
+    """Graph with its shared data as constants, and -inf or NaN where a check fails."""
     from pymc.logprob.utils import local_check_parameter_to_ninf_switch
     from pytensor import tensor as pt
     from pytensor.compile.sharedvalue import SharedVariable
@@ -199,8 +307,23 @@ def _constant(point: Any, result: Any) -> tuple[Any, Any]:
     }
     (whole,) = clone_replace([result], shared)
     graph = FunctionGraph([point], [whole], clone=True)
-    in2out(local_check_parameter_to_ninf_switch).rewrite(graph)
+    in2out(local_check_parameter_to_ninf_switch, _check_to_nan()).rewrite(graph)
     return graph.inputs[0], graph.outputs[0]
+
+
+def _check_to_nan() -> Any:
+    """Rewrite of the checks of inverse cumulative functions, which may not become -inf."""
+    from pymc.logprob.utils import CheckParameterValue
+    from pytensor import tensor as pt
+    from pytensor.graph.rewriting.basic import node_rewriter
+
+    def to_nan(_: Any, node: Any) -> Any:
+        value, *conditions = node.inputs
+        if node.op.can_be_replaced_by_ninf or not value.dtype.startswith("float"):
+            return None
+        return [pt.switch(pt.all(conditions), value, np.nan).astype(value.dtype)]
+
+    return node_rewriter([CheckParameterValue])(to_nan)
 
 
 def _free_names(block: Block) -> tuple[str, ...]:

@@ -55,13 +55,29 @@ SHAPES = lines(
 )
 
 
+NAN = lines(
+    "with pm.Model() as m:",
+    "    x = pm.Normal('x')",
+    "    pm.Normal('y', x * pm.math.sqrt(-1.0), 1, observed=0.0)",
+    "return m",
+)
+
+
+@pytest.mark.parametrize(
+    "end", ["model = functools.cache(model)", "model = functools.partial(model, 3)"]
+)
+def test_function_may_be_wrapped(end):
+    made = model_file(f"import functools\n{GOOD}\n{end}\n", **({} if "3" in end else {"centre": 3}))
+    assert [v.name for v in made.model().free_RVs] == ["x"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"text": "def model(:\n"}, r"own\.py, line 1: SyntaxError: .*; mend the file"),
         ({"text": "import a_module_that_is_not\n"}, r"own\.py, line 1: ModuleNotFoundError: No"),
         ({"function": "modle"}, r"own\.py: has no function 'modle'; its functions are model"),
-        ({"text": "model = 3\n"}, r"own\.py: has no function 'model'; its functions are none"),
+        ({"text": "model = 3\n"}, r"own\.py: 'model' is no function; its functions are none"),
         ({"centre": 0, "width": 1}, r"has no argument 'width'; its arguments are centre, scale"),
         ({}, r"'model' needs the argument 'centre'"),
         ({"text": lines("return 5")}, r"'model' returns int, not a pm\.Model; end it with"),
@@ -72,6 +88,7 @@ SHAPES = lines(
             {"text": lines("with pm.Model() as m:", "    pm.Flat('f')", "return m")},
             r"own\.py: the model has no likelihood",
         ),
+        ({"text": NAN}, r"own\.py: the likelihood is NaN in the middle of the prior; look for NaN"),
         ({"text": SHAPES}, r"own\.py.*; (check the shapes|mend the file)"),
     ],
 )
