@@ -47,7 +47,7 @@ def sample_posterior(
     check_run(settings, run)
     provenance = _provenance(study, source)
     file = _model_file(study, source)
-    problem = _problem(file)
+    problem = file.problem()
     seed = provenance.seed or 0
 
     progress = Progress(study.name if run is None else f"{study.name}, run {run}")
@@ -76,7 +76,7 @@ def sample_posterior(
 def merge_runs(study: PymcStudy, source: Path, runs: Sequence[Path], output: Path) -> None:
     """Merge independent runs into one posterior and write it."""
     check_runs(study.sampler, runs)
-    problem = _problem(_model_file(study, source))
+    problem = _model_file(study, source).problem()
     run = merged(runs, pymc_settings(study, "posterior"), source)
     for path in runs:
         require_inputs(path, *model_files(study))
@@ -91,15 +91,7 @@ def problem_of(study: PymcStudy) -> "PymcProblem":
     SkymixError
         If the file has no such function, or its model cannot be sampled.
     """
-    return _problem(_model_file(study, study.model.path))
-
-
-def _problem(file: "ModelFile") -> "PymcProblem":
-    from skymix.sampling import check_names
-
-    problem = file.problem()
-    check_names([*problem.names, *problem.derived_names])
-    return problem
+    return _model_file(study, study.model.path).problem()
 
 
 def _model_file(study: PymcStudy, source: Path) -> "ModelFile":

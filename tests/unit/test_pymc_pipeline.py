@@ -164,7 +164,7 @@ def test_what_is_not_finite_everywhere_is_left_out_and_named(write, folder):
 def test_names_of_the_samplers_columns_are_refused(write, folder):
     (folder / "undefined.py").write_text(UNDEFINED)
     model = {"path": "undefined.py", "arguments": {"name": "log_weight"}}
-    with pytest.raises(SkymixError, match="called 'log_weight', as a column of the posterior"):
+    with pytest.raises(SkymixError, match="'log_weight' is called as a column of the posterior"):
         pymc_pipeline.problem_of(load_any_study(write(model=model)))
 
 

@@ -11,7 +11,7 @@ from skymix.sampling.mixture_op import model_from_mixture
 from skymix.sampling.mpi import run_on_ranks
 from skymix.sampling.nested import NestedRun, sample_nested
 from skymix.sampling.nuts import ChainRun, sample_nuts
-from skymix.sampling.posterior import check_names, posterior_tree
+from skymix.sampling.posterior import posterior_tree
 from skymix.sampling.problem import Problem
 from skymix.sampling.progress import Progress
 from skymix.sampling.pymc_file import ModelFile
@@ -38,7 +38,6 @@ __all__ = [
     "WeightedRun",
     "chains_tree",
     "check_evidence",
-    "check_names",
     "deadline",
     "highest_likelihood",
     "merge_runs",

@@ -7,20 +7,12 @@ import numpy as np
 import xarray as xr
 
 from skymix.axes import FloatArray, IntArray
-from skymix.errors import SkymixError
 from skymix.sampling.laplace import LaplaceRun
 from skymix.sampling.nested import NestedRun
 from skymix.sampling.problem import Problem
 from skymix.sampling.run import WeightedRun
 
 _PRIOR_DRAWS = 2000
-
-# What the groups hold besides the variables.
-_COLUMNS = (
-    "chain", "draw", "point", "dead_point",
-    "log_likelihood", "log_likelihood_birth", "log_prior_volume", "log_weight",
-    "insertion_rank", "insertion_run",
-)  # fmt: skip
 
 Derive = Callable[[FloatArray], Mapping[str, FloatArray]]
 
@@ -60,20 +52,6 @@ def posterior_tree(
     }
     groups |= prior_and_data(problem, derive, units, observed, truth, rng)
     return joined(groups, _attributes(run))
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Refuse variables that are called as a column of the sampler's.
-
-    Raises
-    ------
-    SkymixError
-    """
-    for name in names:
-        if name in _COLUMNS:
-            raise SkymixError(
-                f"a variable is called '{name}', as a column of the posterior file; rename it"
-            )
 
 
 def joined(groups: Mapping[str, xr.Dataset], attributes: Mapping[str, Any]) -> xr.DataTree:

@@ -1,6 +1,8 @@
 """A PyMC model that a function in a Python file returns."""
 
+import contextlib
 import inspect
+import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -115,7 +117,8 @@ class ModelFile:
     def _run(self, call: Callable[[], Any]) -> Any:
         """Run what a user wrote; what it raises becomes a sentence with its place."""
         try:
-            return call()
+            with contextlib.chdir(os.getcwd()):  # back to this folder, wherever it goes
+                return call()
         except (Exception, SystemExit) as error:
             raise SkymixError(f"{self._place(error)}: {_sentence(error)}; mend the file") from None
 

@@ -16,7 +16,11 @@ import numpy as np
 
 from skymix.errors import SkymixError
 
-_AXES = ("chain", "draw")
+# What the groups of a posterior file hold besides the variables.
+_COLUMNS = (
+    "chain", "draw", "dead_point", "log_likelihood", "log_likelihood_birth", "log_prior_volume",
+    "log_weight", "insertion_rank", "insertion_run",
+)  # fmt: skip
 _LONGEST_NAME = 200  # bytes; the files hold 255 with the numbers of an entry
 _LONGEST_SHOWN = 40
 
@@ -91,13 +95,12 @@ def check_entries(names: Sequence[str]) -> None:
     Raises
     ------
     SkymixError
-        If an entry is called as an axis of the file, or as another entry.
+        If an entry is called as a column of the file, or as another entry.
     """
     for name, count in Counter(names).items():
-        if name in _AXES:
+        if name in _COLUMNS:
             raise SkymixError(
-                f"the variable '{name}' is called as an axis of the posterior; rename it, other"
-                f" than {' and '.join(_AXES)}"
+                f"the variable '{name}' is called as a column of the posterior file; rename it"
             )
         if count > 1:
             raise SkymixError(f"two variables are called '{name}'; rename one")

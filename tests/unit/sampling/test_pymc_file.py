@@ -33,6 +33,13 @@ def test_function_gets_its_arguments_and_the_data_folder():
     assert problem.log_likelihood(np.array([[3.0]]))[0] == pytest.approx(expected)
 
 
+def test_a_file_that_goes_elsewhere_moves_nothing(tmp_path):
+    here = Path.cwd()
+    text = f"import os\nos.chdir({str(tmp_path)!r})\n" + GOOD
+    model_file(text, centre=3).model()
+    assert Path.cwd() == here
+
+
 def test_problem_is_made_again_on_the_other_side():
     problem = model_file(centre=3).problem()
     other = pickle.loads(pickle.dumps(problem, protocol=5))

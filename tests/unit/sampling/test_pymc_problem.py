@@ -307,7 +307,7 @@ def missing_part_of_a_vector():
         (lambda: pm.Normal("x", shape=0), r"'x' of shape \(0,\) has no entry that is free"),
         (lambda: pm.Dirichlet("x", [2.0]), r"'x' of shape \(1,\) has no entry that is free"),
         (two_of_a_name, r"two variables are called 'x\[1\]'; rename one"),
-        (lambda: pm.Normal("chain"), "'chain' is called as an axis of the posterior"),
+        (lambda: pm.Normal("chain"), "'chain' is called as a column of the posterior"),
         (lambda: pm.Normal(""), "variable '' cannot be written"),
         (lambda: pm.Normal("."), r"variable '\.' cannot be written"),
         (lambda: pm.Normal("a\nb"), r"variable 'a\\nb' cannot be written"),
