@@ -169,7 +169,7 @@ static void light(const sky *s, const response *r, const uint8_t *shining, int64
 {
     const int64_t npixel = s->nlat * s->nlon;
     for (int64_t i = 0; i < npixel + LANES; i++) {
-        const int lit = i < npixel && (!shining || shining[i]);
+        const int lit = i < npixel && shining[i];
         node[i] = lit ? s->node[i] : r->nnode - 1;
         fraction[i] = lit ? s->fraction[i] : 0.0;
     }
