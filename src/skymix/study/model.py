@@ -1,11 +1,11 @@
 """The study as a whole, and the checks that span its sections."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from skymix.study.analysis import Analysis
 from skymix.study.calibration import Calibration
 from skymix.study.channels import with_free_channels
 from skymix.study.components import AnyComponent
@@ -32,22 +32,12 @@ from skymix.study.observation import (
     SimulatedEvents,
 )
 from skymix.study.parameters import Scan
-from skymix.study.quantities import Section, Seed
+from skymix.study.quantities import Section
 
 
-class Study(Section):
-    """Everything that one analysis is made of."""
+class Study(Analysis):
+    """Everything that one analysis of gamma rays is made of."""
 
-    name: Name = Field(description="Name of the study; its results go to results/<name>.")
-    description: str = Field(default="", description="One sentence for the report.")
-    seed: Seed = Field(default=0, description="Seed that all random streams are derived from.")
-    data: Path | None = Field(
-        default=None,
-        description=(
-            "Folder of data files; if absent $SKYMIX_DATA, else ../shared/data if it exists,"
-            " else data/."
-        ),
-    )
     domain: Literal["gamma"] = Field(default="gamma", description="Kind of analysis.")
     region: Region = Field(description="The part of the sky that is analysed.")
     grids: Grids = Field(description="Cells of the reconstructed and of the true space.")

@@ -7,9 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
+from skymix.study.analysis import Analysis
 from skymix.study.likelihood import Name
 from skymix.study.mixture import NestedSampler
-from skymix.study.quantities import Section, Seed
+from skymix.study.quantities import Section
 from skymix.study.star_study import StarSampler
 
 # YAML takes a number with an exponent but no point for text.
@@ -55,21 +56,11 @@ class PymcModel(Section):
         return value
 
 
-class PymcStudy(Section):
+class PymcStudy(Analysis):
     """Everything that one analysis of a PyMC model is made of."""
 
     domain: Literal["pymc"] = Field(
         description="What is analysed: gamma rays, stars or a model written in PyMC."
-    )
-    name: Name = Field(description="Name of the study; its results go to results/<name>.")
-    description: str = Field(default="", description="One sentence for the report.")
-    seed: Seed = Field(default=0, description="Seed that all random streams are derived from.")
-    data: Path | None = Field(
-        default=None,
-        description=(
-            "Folder that file paths are relative to. If absent: the environment variable"
-            " SKYMIX_DATA, else ../shared/data, else data."
-        ),
     )
     model: PymcModel = Field(description="The model.")
     sampler: StarSampler = Field(default=NestedSampler(), description="The sampler.")

@@ -1,13 +1,13 @@
 """The study of a catalogue of stars."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from skymix.study.analysis import Analysis
 from skymix.study.likelihood import Name
 from skymix.study.mixture import NestedSampler, NutsSampler, Split, sampler_kind
-from skymix.study.quantities import Section, Seed
+from skymix.study.quantities import Section
 from skymix.study.star_components import NormalDensity, StarComponent, factors_of
 from skymix.study.stars import CatalogueSettings, SkyRegion
 
@@ -26,20 +26,10 @@ class Control(Section):
     region: SkyRegion = Field(description="The region; no star of the fit may be in it.")
 
 
-class StarStudy(Section):
+class StarStudy(Analysis):
     """Everything that one analysis of stars is made of."""
 
     domain: Literal["stars"] = Field(description="What is analysed: gamma rays or stars.")
-    name: Name = Field(description="Name of the study; its results go to results/<name>.")
-    description: str = Field(default="", description="One sentence for the report.")
-    seed: Seed = Field(default=0, description="Seed that all random streams are derived from.")
-    data: Path | None = Field(
-        default=None,
-        description=(
-            "Folder that file paths are relative to. If absent: the environment variable"
-            " SKYMIX_DATA, else ../shared/data, else data."
-        ),
-    )
     catalogue: CatalogueSettings = Field(description="The stars.")
     components: dict[Name, StarComponent] = Field(
         min_length=1, description="Densities of the components by name."
