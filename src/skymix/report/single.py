@@ -26,11 +26,13 @@ def run_facts(posterior: xr.DataTree) -> dict[str, Any]:
         "draws": int(posterior["posterior"].sizes["draw"]),
         "wall_time": duration(float(a["seconds"])),
         "seed": str(a["seed"]),
-        "warnings": [*str(a.get("warnings", "")).splitlines(), *undefined_variables(posterior)],
     }
+    undefined = undefined_variables(posterior)
     if "nested" not in posterior.children:
-        return chain_facts(a) | facts
+        chains = chain_facts(a)
+        return facts | chains | {"warnings": [*chains["warnings"], *undefined]}
     return facts | {
+        "warnings": undefined,
         "evidence": round_to_error(float(a["logz"]), float(a["logzerr"])),
         "information": round_number(float(a["information"])),
         "iterations": int(a["n_iterations"]),
