@@ -47,6 +47,8 @@ def nested_run(
     """
     from skymix.sampling import Checkpoint, SerialExecutor, Session, StopRequest, sample_nested
 
+    if made.seed is None:
+        raise ValueError("a nested run needs a seed")
     kept = None
     if checkpoint is not None:
         identity = {
@@ -56,14 +58,13 @@ def nested_run(
             "run": str(run),
         }
         kept = Checkpoint(checkpoint, identity, settings.checkpoint_every)
-    seed = made.seed or 0
     yield sample_nested(
         problem,
         settings.live_points,
         settings.dlogz,
         settings.bound,
         settings.sample,
-        seed if run is None else (seed, run),
+        made.seed if run is None else (made.seed, run),
         progress,
         settings.batch_size,
         Session(executor or SerialExecutor(), kept, StopRequest(deadline)),

@@ -15,7 +15,9 @@ from skymix.study.load import data_folder
 from skymix.study.mixture import NutsSampler
 from skymix.study.pymc_stages import pymc_settings
 from skymix.study.pymc_study import PymcStudy
-from skymix.study.stages import results_folder, stream_seed
+from skymix.study.stages import results_folder, sampler_seed
+
+_FIT = "model"  # the one fit of such a study
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -48,7 +50,6 @@ def sample_posterior(
     provenance = _provenance(study, source)
     file = _model_file(study, source)
     problem = file.problem()
-    seed = provenance.seed or 0
 
     progress = Progress(study.name if run is None else f"{study.name}, run {run}")
     if isinstance(settings, NutsSampler):
@@ -59,16 +60,16 @@ def sample_posterior(
             settings.draws,
             settings.target_accept,
             settings.backend,
-            seed,
+            sampler_seed(study, _FIT),
             progress=progress,
         )
-        _write_posterior(output, chains, problem, provenance)
+        _write_posterior(study, output, chains, problem, provenance)
         return
     with nested_run(
         problem, settings, provenance, progress, run, executor, checkpoint, deadline
     ) as nested:
         if run is None:
-            _write_posterior(output, nested, problem, provenance)
+            _write_posterior(study, output, nested, problem, provenance)
         else:
             write_product(output, run_product(nested), provenance)
 
@@ -80,7 +81,7 @@ def merge_runs(study: PymcStudy, source: Path, runs: Sequence[Path], output: Pat
     run = merged(runs, pymc_settings(study, "posterior"), source)
     for path in runs:
         require_inputs(path, *model_files(study))
-    _write_posterior(output, run, problem, _provenance(study, source, *runs))
+    _write_posterior(study, output, run, problem, _provenance(study, source, *runs))
 
 
 def problem_of(study: PymcStudy) -> "PymcProblem":
@@ -113,20 +114,23 @@ def _text(source: Path) -> str:
 
 
 def _provenance(study: PymcStudy, source: Path, *runs: Path) -> Provenance:
-    seed = study.sampler.seed
     return Provenance(
         pymc_settings(study, "posterior"),
         inputs_of(source, *model_files(study), *runs),
-        seed if seed is not None else stream_seed(study, "posterior", "model"),
+        sampler_seed(study, _FIT),
     )
 
 
 def _write_posterior(
-    output: Path, run: "WeightedRun | ChainRun", problem: "PymcProblem", provenance: Provenance
+    study: PymcStudy,
+    output: Path,
+    run: "WeightedRun | ChainRun",
+    problem: "PymcProblem",
+    provenance: Provenance,
 ) -> None:
     from skymix.sampling import WeightedRun, chains_tree, posterior_tree
 
-    seed = provenance.seed or 0
+    seed = sampler_seed(study, _FIT)
     if isinstance(run, WeightedRun):
         tree = posterior_tree(run, problem, problem.derived, {}, {}, {}, seed)
     else:
@@ -147,7 +151,7 @@ def make_report(study: PymcStudy, output: Path) -> Path:
             study,
             tree,
             _text(study.model.path),
-            {"fits/model/posterior.nc": made},
+            {f"fits/{_FIT}/posterior.nc": made},
             installed_versions(),
         ),
         output,
@@ -158,13 +162,13 @@ def summary(study: PymcStudy) -> str:
     """Evidence and posterior table, and the path of the report, as text."""
     from skymix.report import summary_text
 
-    text = summary_text("model", _posterior(study))
+    text = summary_text(_FIT, _posterior(study))
     return f"{text}\n\nReport: {results_folder(study) / 'report' / 'index.html'}"
 
 
 def _posterior(study: PymcStudy) -> "xr.DataTree":
     """Posterior made with the settings of this study, from its files as they are now."""
-    path = results_folder(study) / "fits" / "model" / "posterior.nc"
+    path = results_folder(study) / "fits" / _FIT / "posterior.nc"
     tree = read_posterior(path)
     require_settings(path, pymc_settings(study, "posterior"))
     require_inputs(path, study.model.path, *model_files(study))

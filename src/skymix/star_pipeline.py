@@ -24,7 +24,7 @@ from skymix.store.base import atomic_path
 from skymix.store.lineage import require_inputs, require_settings
 from skymix.study.load import data_folder
 from skymix.study.mixture import NutsSampler
-from skymix.study.stages import results_folder, stream_seed
+from skymix.study.stages import results_folder, sampler_seed, stream_seed
 from skymix.study.star_stages import star_settings
 from skymix.study.star_study import Control, StarStudy
 
@@ -98,7 +98,7 @@ def sample_posterior(
     settings = study.sampler
     check_run(settings, run)
     mixture = _mixture(study, catalogue)
-    seed = _seed(study)
+    seed = sampler_seed(study, "stars")
     provenance = Provenance(star_settings(study, "posterior"), inputs_of(catalogue), seed)
 
     progress = Progress(study.name if run is None else f"{study.name}, run {run}")
@@ -142,7 +142,7 @@ def merge_runs(study: StarStudy, catalogue: Path, runs: Sequence[Path], output: 
     check_runs(study.sampler, runs)
     settings = star_settings(study, "posterior")
     mixture = _mixture(study, catalogue)
-    provenance = Provenance(settings, inputs_of(catalogue, *runs), _seed(study))
+    provenance = Provenance(settings, inputs_of(catalogue, *runs), sampler_seed(study, "stars"))
     run = merged(runs, settings, catalogue)
     _write_posterior(study, output, run, mixture, provenance)
 
@@ -153,11 +153,6 @@ def _mixture(study: StarStudy, catalogue: Path) -> "StarMixture":
     stars = read_product(catalogue, Catalogue)
     require_settings(catalogue, star_settings(study, "catalogue"))
     return mixture_of(study, stars)
-
-
-def _seed(study: StarStudy) -> int:
-    seed = study.sampler.seed
-    return seed if seed is not None else stream_seed(study, "posterior", "stars")
 
 
 def _write_posterior(
@@ -177,7 +172,7 @@ def _write_posterior(
         units_of(study, mixture),
         {"row": mixture.catalogue.row.astype(np.float64)},
         truth,
-        provenance.seed or 0,
+        sampler_seed(study, "stars"),
     )
     if isinstance(run, WeightedRun):
         tree = posterior_tree(run, *shared)

@@ -19,7 +19,7 @@ from skymix.store import (
 from skymix.store.lineage import require_settings
 from skymix.study import Study
 from skymix.study.mixture import LaplaceSampler, NestedSampler, NutsSampler
-from skymix.study.stages import stage_settings, stream_seed
+from skymix.study.stages import sampler_seed, stage_settings
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -57,7 +57,7 @@ def sample_posterior(
     check_run(study.sampler, run)
     tables, mixture = _tables(study, likelihood)
     fit = fit_of(study, tables.observations)
-    seed = _sampler_seed(study, fit)
+    seed = sampler_seed(study, fit)
     provenance = Provenance(stage_settings(study, "posterior"), inputs_of(likelihood), seed)
     progress = Progress(fit if run is None else f"{fit}, run {run}")
     if not isinstance(settings, NestedSampler):
@@ -85,7 +85,7 @@ def draw_posterior(study: Study, likelihood: Path) -> "xr.DataTree":
     check_run(settings, None)
     tables, mixture = _tables(study, likelihood)
     fit = fit_of(study, tables.observations)
-    seed, progress = _sampler_seed(study, fit), Progress(fit)
+    seed, progress = sampler_seed(study, fit), Progress(fit)
     if not isinstance(settings, NestedSampler):
         return _tree(_draws(mixture, settings, seed, progress), mixture, tables, seed)
     provenance = Provenance(stage_settings(study, "posterior"), inputs_of(likelihood), seed)
@@ -101,7 +101,7 @@ def merge_runs(study: Study, likelihood: Path, runs: Sequence[Path], output: Pat
     tables, mixture = _tables(study, likelihood)
     settings = stage_settings(study, "posterior")
     run = merged(runs, settings, likelihood)
-    seed = _sampler_seed(study, fit_of(study, tables.observations))
+    seed = sampler_seed(study, fit_of(study, tables.observations))
     provenance = Provenance(settings, inputs_of(likelihood, *runs), seed)
     tree = _tree(run, mixture, tables, seed, check_evidence(mixture, seed))
     write_posterior(output, tree, provenance)
@@ -116,11 +116,6 @@ def _tables(
     tables = read_product(likelihood, LikelihoodTables)
     require_settings(likelihood, stage_settings(study, "likelihood"))
     return tables, mixture_of(tables, study.likelihood.precision, study.likelihood.threads)
-
-
-def _sampler_seed(study: Study, fit: str) -> int:
-    seed = study.sampler.seed
-    return seed if seed is not None else stream_seed(study, "posterior", fit)
 
 
 def _draws(

@@ -142,6 +142,12 @@ def _response_settings(study: Study, observation: str) -> dict[str, Any]:
     }
 
 
+def sampler_seed(study: AnyStudy, fit: str) -> int:
+    """Seed of the sampler of a fit: its own, or one that follows from the study's."""
+    seed = study.sampler.seed
+    return seed if seed is not None else stream_seed(study, "posterior", fit)
+
+
 def stream_seed(study: AnyStudy, stage: str, observation: str) -> int:
     """Seed of a stage's random stream: a function of the study's seed and of the names only."""
     text = f"{study.seed}/{stage}/{observation}"
