@@ -6,7 +6,12 @@ import numpy as np
 
 from skymix.axes import FloatArray, Grid, IntArray
 from skymix.errors import DataError
-from skymix.store.events import Events
+from skymix.store.events import EVENTS_AT_ONCE, Events
+
+# Neighbours are within these, in dex and deg, ...
+_NEAR_ENERGY, _NEAR_ANGLE = 0.1, 0.5
+# ... and within so many data, so that columns of a table are put back in order within the cache.
+_AMONG = 16 * EVENTS_AT_ONCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +38,7 @@ class Data:
         """Number of data."""
         return int(self.energy.size)
 
-    def part(self, which: slice) -> "Data":
+    def part(self, which: slice | IntArray) -> "Data":
         """Some of the data; without the look-up from events to data."""
         return Data(
             self.energy[which],
@@ -43,6 +48,24 @@ class Data:
             self.cell[which],
             np.empty(0, dtype=np.int64),
         )
+
+    def by_neighbours(self) -> IntArray:
+        """An order in which data of like energy, and of these data close on the sky, follow."""
+        lon, lat = np.floor(self.lon / _NEAR_ANGLE), np.floor(self.lat / _NEAR_ANGLE)
+        energy = np.floor(np.log10(self.energy) / _NEAR_ENERGY)
+        starts = range(0, max(self.size, 1), _AMONG)
+        parts = [slice(start, start + _AMONG) for start in starts]
+        orders = [np.lexsort((lon[at], lat[at], energy[at])) for at in parts]
+        return np.concatenate([o + start for o, start in zip(orders, starts, strict=True)])
+
+
+def to_original_order(table: FloatArray, order: IntArray) -> None:
+    """Put columns that are in the order of `Data.by_neighbours` back, in place."""
+    for start in range(0, order.size, _AMONG):
+        place = np.argsort(order[start : start + _AMONG])
+        moved = np.empty(place.size)
+        for row in table[:, start : start + _AMONG]:
+            row[:] = np.take(row, place, out=moved, mode="clip")
 
 
 def data_of(events: Events, grid: Grid, binned: bool) -> Data:

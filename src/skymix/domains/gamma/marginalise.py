@@ -15,7 +15,7 @@ import numpy as np
 from skymix.axes import FloatArray, IntArray
 from skymix.domains.gamma.components.base import Source
 from skymix.domains.gamma.content import Parts
-from skymix.domains.gamma.data import Data
+from skymix.domains.gamma.data import Data, to_original_order
 from skymix.domains.gamma.exposure import Exposure
 from skymix.domains.gamma.interpolation import InterpolationError
 from skymix.domains.gamma.pixels import Counts, count_pixels
@@ -179,11 +179,11 @@ class _Table:
         size = exact @ sample.multiplicity
         return float(np.max(np.where(size > 0, change / np.where(size > 0, size, 1.0), 0.0)))
 
-    def fill(self, here: slice, density: FloatArray, data: Data) -> None:
+    def fill(self, here: slice, density: FloatArray, multiplicity: FloatArray) -> None:
         """Fill in some of the data from densities of the nodes and, after them, between these."""
         n = len(self.density)
         self.density[:, here] = density[:n]
-        self.interpolation.add(density[:n], density[n:], data.multiplicity[here])
+        self.interpolation.add(density[:n], density[n:], multiplicity)
 
 
 def _divisor(expected: FloatArray) -> FloatArray:
@@ -230,7 +230,7 @@ def _at_cells(
             InterpolationError.of(component.source.parameters),
         )
         density = np.divide(both.at_data, norm, out=both.at_data)
-        table.fill(slice(0, data.size), density, data)
+        table.fill(slice(0, data.size), density, data.multiplicity)
         yield counts, table
 
 
@@ -260,15 +260,20 @@ def _at_events(
         )
         for c, (at_sample, _) in zip(components, coarse, strict=True)
     ]
+    # Neighbours use the same part of the tables and maps, and of the spectra.
+    order = data.by_neighbours()
     # The same memory again and again stays in the cache.
     held = [np.empty((c.rows.size, min(data.size, scan.events_at_once))) for c in components]
     for start in range(0, data.size, scan.events_at_once):
         here = slice(start, min(start + scan.events_at_once, data.size))
-        found = scan.at(data.part(here), [h[:, : here.stop - start] for h in held])
+        part = data.part(order[here])
+        found = scan.at(part, [h[:, : here.stop - start] for h in held])
         for table, numbers, (density, missing) in zip(
             tables, scan.morphologies, found, strict=True
         ):
-            table.fill(here, density, data)
+            table.fill(here, density, part.multiplicity)
             at_nodes = np.unique(numbers[: len(table.density)])
-            table.truncation[here] = missing[at_nodes].max(axis=0)
+            table.truncation[order[here]] = missing[at_nodes].max(axis=0)
+    for table in tables:
+        to_original_order(table.density, order)
     yield from zip(counts, tables, strict=True)

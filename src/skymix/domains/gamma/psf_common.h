@@ -17,21 +17,17 @@
 #define INLINE static inline __attribute__((always_inline))
 
 enum {
-    LANES = 8,   /* true energies of a block */
-    STRIDE = 8,  /* radial nodes that share a choice of quadrature */
-    SQUARES = 3, /* tables of means over squares of a whole, a half and a third of a side */
-    RAW = 3,     /* the table as it is */
-    SIDE = 3,    /* points on a side of a square whose mean is taken */
-    FEW = 8,     /* maps that are done at a time */
-    MOST = 32,   /* points on a side of a pixel, and levels of the rule, at most */
+    LANES = 8,     /* true energies of a block */
+    STRIDE = 8,    /* radial nodes that share a choice of what to do */
+    HARMONICS = 4, /* terms beside the mean over all angles: fourfold, shape, eightfold, size */
+    FEW = 8,       /* maps that are done at a time */
+    MOST = 32,     /* points on a side of a pixel, and levels of the rule, at most */
 };
 
-#define TURN 0.39269908169872414 /* 22.5 deg */
-#define FOURFOLD 5e-4            /* largest fourfold or shape term, as a share of the mean ... */
-#define FLOOR 5e-6               /* ... beside this share of the peak */
-#define ENOUGH 1.2               /* largest square over the scale of the PSF there */
-#define FARTHER 0.4              /* scale over distance, far from the centre */
-#define NEAR 2e-3                /* haversine up to which the series of the arcsine is exact */
+/* What a pixel is: a value of the table of means, the same with some harmonics, or a quadrature. */
+enum { SINGLE, RAW = HARMONICS + 1 };
+
+#define NEAR 2e-3 /* haversine up to which the series of the arcsine is exact */
 
 typedef double vec __attribute__((vector_size(64), aligned(8), may_alias));
 typedef int64_t ivec __attribute__((vector_size(64), aligned(8), may_alias));
@@ -39,11 +35,14 @@ typedef int64_t ivec __attribute__((vector_size(64), aligned(8), may_alias));
 typedef struct {
     int64_t nnode, nrad, nblock, nbin, ntrue, ny;
     double rad_max;
-    const double *tables, *offsets; /* as above, (nnode,) */
-    const double *scale, *reach;    /* (nnode - 1, nblock) width of the PSF, and farthest pixels */
-    const uint8_t *least;
-    const double *cumulative; /* (nnode, ntrue, ny) */
-    const double *widths;     /* (ntrue) of the true energies in ln E */
+    const double *raw, *means;   /* (nblock, nnode, nrad, LANES) */
+    const double *harmonics;     /* (HARMONICS, nblock, nnode, nrad, LANES) */
+    const double *offsets;       /* (nnode) */
+    const double *scale, *reach; /* (nnode - 1, nblock) width of the PSF, and farthest pixels */
+    const double *most;          /* haversine of the reach */
+    const uint8_t *least;        /* (nnode - 1, nblock, nbin) */
+    const double *cumulative;    /* (ngroup, ntrue, ny, LANES), by groups of nodes */
+    const double *widths;        /* (ntrue) of the true energies in ln E */
 } response;
 
 INLINE double larger(double a, double b)

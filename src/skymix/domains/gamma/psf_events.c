@@ -5,10 +5,9 @@
  * are one vector: tables and maps are laid out by block, so that the inner loops have neither
  * remainder nor gather.
  *
- * The mean of the PSF over a pixel is a quadrature. Where the PSF is smooth over the pixel, few
- * points on a table that is itself a mean over a square do instead: a square turned by 22.5 deg has
- * no fourfold term, and squares of a half or a third of the side, at a distance from each other
- * that makes their variance that of the pixel, stand for a pixel of any ratio of sides.
+ * The mean of the PSF over a pixel is a look-up in tables of such means: far away the one over all
+ * angles, nearer with the harmonics of a square and what a pixel differs from it. Where the PSF is
+ * too narrow for these it is a quadrature.
  *
  * A point on the true sky is seen by data pixels as an event sees true pixels.
  *
@@ -30,8 +29,21 @@ typedef struct {
     const double *lon, *lat, *offset; /* offset: angle to the pointing */
     const int64_t *windows;           /* (nmap, nevent, 2) half-open range of true energies */
     const int64_t *core;              /* (nevent, 2) range whose PSF sets the quadrature */
-    const double *edges; /* (nevent, ntrue + 1) place of each true edge among the cumulative's nodes */
+    const double *edges; /* (nevent, ntrue + 1) places of true edges among the cumulative's nodes */
 } events;
+
+/* Haversine from which on pixels are single values. */
+INLINE double first_single(const response *r, const int64_t *least)
+{
+    int64_t bin = r->nbin;
+    while (bin > 0 && least[bin - 1] == SINGLE)
+        bin--;
+    if (bin == r->nbin)
+        return 2.0;
+    const double place = bin * STRIDE / (r->nrad - 1.0);
+    const double edge = sin(0.5 * smaller(r->rad_max * place * place, M_PI));
+    return edge * edge;
+}
 
 /* Blocks of the energies that an event needs at any map; with these, what all nodes need. */
 INLINE void open_window(view *v, const response *r, const events *ev, int64_t nmap, int64_t n)
@@ -62,22 +74,25 @@ INLINE void open_window(view *v, const response *r, const events *ev, int64_t nm
             for (int64_t i = 0; i < r->nbin; i++)
                 least[i] = due[i] > least[i] ? due[i] : least[i];
         }
+        v->single[k] = first_single(r, least);
     }
 }
 
 INLINE void look(view *v, const response *r, const events *ev, int64_t nmap, int64_t n)
 {
     const int64_t *core = ev->core + 2 * n;
+    double *restrict most = v->most;
     open_window(v, r, ev, nmap, n);
     v->radius = -1.0;
     v->low = r->nnode;
     v->high = 0;
     for (int64_t k = 0; k + 1 < r->nnode; k++) {
         const double reach = v->reach[k];
-        v->farthest[k] = -1.0;
+        most[k] = -1.0;
         if (r->offsets[k] - reach > ev->offset[n] || ev->offset[n] > r->offsets[k + 1] + reach)
             continue;
-        v->farthest[k] = reach;
+        for (int64_t b = v->first; b < v->last; b++)
+            most[k] = larger(most[k], r->most[k * r->nblock + b]);
         v->radius = larger(v->radius, reach);
         v->low = k < v->low ? k : v->low;
         v->high = k + 2;
@@ -98,28 +113,26 @@ INLINE double node_below(double place, int64_t size, int64_t *below)
 /* Density of the event's energy from each true energy of a block at the offset nodes, TeV-1. */
 INLINE void disperse(view *v, const response *r, const double *edges, double energy, int64_t b)
 {
-    int64_t low[LANES], high[LANES];
-    double after_low[LANES], after_high[LANES], per[LANES];
+    const int64_t low = v->low, high = v->high;
+    double *restrict share = v->share;
     for (int64_t l = 0; l < LANES; l++) {
         const int64_t e = b * LANES + l;
-        low[l] = high[l] = 0;
-        after_low[l] = after_high[l] = per[l] = 0.0;
-        if (e >= v->start && e < v->stop && edges[e] > 0.0 && edges[e + 1] < r->ny - 1) {
-            after_high[l] = node_below(edges[e], r->ny, high + l);
-            after_low[l] = node_below(edges[e + 1], r->ny, low + l);
-            high[l] += e * r->ny;
-            low[l] += e * r->ny;
-            per[l] = 1.0 / (r->widths[e] * energy);
+        if (e < v->start || e >= v->stop || edges[e] <= 0.0 || edges[e + 1] >= r->ny - 1) {
+            for (int64_t k = low; k < high; k++)
+                share[k * LANES + l] = 0.0;
+            continue;
         }
-    }
-    for (int64_t k = v->low; k < v->high; k++) {
-        const double *restrict table = r->cumulative + k * r->ntrue * r->ny;
-        double *restrict share = v->share + k * LANES;
-        for (int64_t l = 0; l < LANES; l++) {
-            const double *upper = table + high[l], *lower = table + low[l];
-            const double p = (upper[0] + after_high[l] * (upper[1] - upper[0]))
-                             - (lower[0] + after_low[l] * (lower[1] - lower[0]));
-            share[l] = p > 0.0 ? p * per[l] : 0.0;
+        int64_t upper, lower;
+        const double after_upper = node_below(edges[e], r->ny, &upper);
+        const double after_lower = node_below(edges[e + 1], r->ny, &lower);
+        const double per = 1.0 / (r->widths[e] * energy);
+        for (int64_t group = low / LANES; group * LANES < high; group++) {
+            const vec *table = (const vec *)r->cumulative + (group * r->ntrue + e) * r->ny;
+            const vec *above = table + upper, *below = table + lower;
+            const vec p = (above[0] + after_upper * (above[1] - above[0]))
+                          - (below[0] + after_lower * (below[1] - below[0]));
+            for (int64_t k = 0; k < LANES; k++)
+                share[(group * LANES + k) * LANES + l] = larger(p[k], 0.0) * per;
         }
     }
 }
@@ -163,15 +176,14 @@ CLONES static int see(gathered *g, view *v, const response *r, const sky *s, con
     return 0;
 }
 
-/* Take the nodes of a sky over, padded; pixels without content have the last. */
+/* Take the nodes of a sky over; pixels without content have the last. */
 static void light(const sky *s, const response *r, const uint8_t *shining, int64_t *node,
-                  double *fraction)
+                  int64_t *end)
 {
-    const int64_t npixel = s->nlat * s->nlon;
-    for (int64_t i = 0; i < npixel + LANES; i++) {
-        const int lit = i < npixel && shining[i];
-        node[i] = lit ? s->node[i] : r->nnode - 1;
-        fraction[i] = lit ? s->fraction[i] : 0.0;
+    for (int64_t p = s->nlat * s->nlon - 1; p >= 0; p--) {
+        const int64_t j = p % s->nlon;
+        node[p] = shining[p] ? s->node[p] : r->nnode - 1;
+        end[p] = j + 1 < s->nlon && node[p + 1] == node[p] ? end[p + 1] : j + 1;
     }
 }
 
@@ -182,24 +194,22 @@ static void light(const sky *s, const response *r, const uint8_t *shining, int64
 int64_t skymix_maps_to_events(const response *r, const sky *s, const maps *m, const events *ev,
                               double *out)
 {
-    const int64_t padded = s->nlat * s->nlon + LANES;
+    const int64_t npixel = s->nlat * s->nlon;
     gathered g;
     view v;
     vec *sums = aligned_alloc(sizeof(vec), r->nnode * FEW * sizeof *sums);
-    int64_t *node = malloc(padded * sizeof *node);
-    double *fraction = malloc(padded * sizeof *fraction);
-    int failed = reserve(&g, &v, r, s) || !sums || !node || !fraction;
+    int64_t *node = malloc(2 * npixel * sizeof *node);
+    int failed = reserve(&g, &v, r, s, m->nmap) || !sums || !node;
     sky lit = *s;
     lit.node = node;
-    lit.fraction = fraction;
+    lit.end = node + npixel;
     if (!failed)
-        light(s, r, m->shining, node, fraction);
+        light(s, r, m->shining, node, node + npixel);
     for (int64_t n = 0; n < ev->nevent && !failed; n++)
         failed = see(&g, &v, r, &lit, m, ev, ev->order[n], sums, out);
     release(&g, &v);
     free(sums);
     free(node);
-    free(fraction);
     return failed;
 }
 
@@ -228,27 +238,34 @@ CLONES static int shine(gathered *g, view *v, const response *r, const sky *s, c
     const int64_t k = d->node[n], at = k * r->nblock + b, left = r->ntrue - b * LANES;
     const int64_t count = left < LANES ? left : LANES, each = r->nnode * r->ntrue;
     const vec content = *(const vec *)(d->content + (n * r->nblock + b) * LANES);
-    const vec *slabs = (const vec *)r->tables + b * r->nnode * r->nrad;
-    const singles *p = &g->single;
+    const slabs t = tables_of(r, b);
     double *to = sums + k * r->ntrue + b * LANES;
-    v->radius = v->farthest[k] = r->reach[at];
+    int64_t *least = v->least + k * r->nbin;
+    for (int64_t m = 0; m + 1 < r->nnode; m++)
+        v->most[m] = -1.0;
+    v->radius = r->reach[at];
+    v->most[k] = r->most[at];
     v->narrow[k] = r->scale[at];
     for (int64_t i = 0; i < r->nbin; i++)
-        v->least[k * r->nbin + i] = r->least[at * r->nbin + i];
+        least[i] = r->least[at * r->nbin + i];
+    v->single[k] = first_single(r, least);
     if (gather(g, v, r, s, d->lon[n], d->lat[n]))
         return 1;
-    for (int64_t j = 0; j < p->nlisted[k]; j++) {
-        const int64_t i = p->listed[k * p->room + j];
-        add_at_nodes(to + p->pixel[i] * each, content * mean_of_single(p, i, slabs, r->nrad),
-                     p->fraction[i], r->ntrue, count);
+    for (int64_t i = 0; i < g->far.size[k]; i++) {
+        const single p = g->singles[k * g->room + i];
+        add_at_nodes(to + p.pixel * each, content * mean_of_single(t, p), p.fraction, r->ntrue,
+                     count);
     }
-    for (int64_t t = 1; t <= SQUARES; t++) {
-        slabs += r->nblock * r->nnode * r->nrad;
-        for (int64_t i = 0; i < g->nmember[t]; i++) {
-            const member *m = g->members[t] + i;
-            const vec mean = mean_of_several(m, 0, &g->several, slabs, r->nrad);
-            add_at_nodes(to + m->pixel * each, content * mean, m->fraction, r->ntrue, count);
+    for (int64_t terms = 1; terms <= HARMONICS; terms++)
+        for (int64_t i = 0; i < g->nharmonic[terms - 1]; i++) {
+            const harmonic *m = g->harmonics[terms - 1] + i;
+            add_at_nodes(to + m->mean.pixel * each, content * mean_of_harmonic(t, m, terms),
+                         m->mean.fraction, r->ntrue, count);
         }
+    for (int64_t i = 0; i < g->nmember; i++) {
+        const member *m = g->members + i;
+        const vec mean = mean_of_several(t, m, &g->several);
+        add_at_nodes(to + m->pixel * each, content * mean, m->fraction, r->ntrue, count);
     }
     return 0;
 }
@@ -259,23 +276,25 @@ CLONES static int shine(gathered *g, view *v, const response *r, const sky *s, c
  */
 int64_t skymix_points_to_pixels(const response *r, const sky *s, const directions *d, double *sums)
 {
-    const int64_t padded = s->nlat * s->nlon + LANES;
+    const int64_t npixel = s->nlat * s->nlon;
     gathered g;
     view v;
     /* All pixels lie where the point does, as far as the response goes. */
-    int64_t *node = malloc(padded * sizeof *node);
-    double *fraction = malloc(padded * sizeof *fraction);
-    int failed = reserve(&g, &v, r, s) || !node || !fraction;
-    sky seen = *s;
-    seen.node = node;
-    seen.fraction = fraction;
+    int64_t *node = malloc(2 * npixel * sizeof *node);
+    double *fraction = malloc(npixel * sizeof *fraction);
+    int failed = reserve(&g, &v, r, s, 1) || !node || !fraction;
+    sky around = *s;
+    around.node = node;
+    around.end = node + npixel;
+    around.fraction = fraction;
     for (int64_t n = 0; n < d->npoint && !failed; n++) {
-        for (int64_t i = 0; i < padded; i++) {
+        for (int64_t i = 0; i < npixel; i++) {
             node[i] = d->node[n];
+            node[npixel + i] = s->nlon;
             fraction[i] = d->fraction[n];
         }
         for (int64_t b = 0; b < r->nblock && !failed; b++)
-            failed = shine(&g, &v, r, &seen, d, n, b, sums);
+            failed = shine(&g, &v, r, &around, d, n, b, sums);
     }
     release(&g, &v);
     free(node);

@@ -18,13 +18,13 @@ import numpy as np
 from skymix.axes import FloatArray, IntArray, SkyGrid
 from skymix.domains.gamma.psf_table import PSFTable, pixel_rules
 
-# True energies of a block, and radial nodes that share a choice of quadrature; as in psf_events.c.
+# As in psf_events.c: true energies of a block, radial nodes that share a choice, and terms beside
+# the mean over all angles.
 LANES = 8
 _STRIDE = 8
+_HARMONICS = 4
 # Events of a square of the sky of this side, in deg, are done one after the other.
 _TILE = 0.5
-# Points on a side for the tables of means over squares.
-_SQUARES = ((0.0,), (-0.5, 0.5), (-1.0, 0.0, 1.0))
 
 
 @cache
@@ -72,21 +72,29 @@ def _aligned_zeros(*shape: int) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class SmoothPSF:
-    """A PSF table by blocks of energies, beside its means over squares.
+    """A PSF table by blocks of energies, beside its means over the pixels of a sky.
 
     Parameters
     ----------
-    tables : (4, nblock, noffset, nrad, LANES) sr-1: means over squares of a whole, a half and a
-        third of the side, and the PSF itself; zero beyond the last energy, and farther than
-        any pixel that is visited
-    least : (noffset - 1, nblock, nbin) first of the tables that is accurate enough, by bins of
-        radial nodes
+    raw : (nblock, noffset, nrad, LANES) sr-1, the PSF; zero beyond the last energy, and farther
+        than any pixel that is visited
+    means : the same of its mean over a square, and over all angles
+    harmonics : (4, nblock, noffset, nrad, LANES) what is to be added times cos(4 phi), the excess
+        of a pixel's shape and cos(2 phi), cos(8 phi), and the excess of its size, phi being the
+        angle to its sides; zero where the mean alone is accurate enough
+    least : (noffset - 1, nblock, nbin) how many of these make the mean accurate enough, by bins of
+        radial nodes, and 5 if none do
     side : of the square, rad
+    excess : (2, nlat) of each row of pixels over the square: half the sum of the two squared sides
+        over the square's, less 1, and half their difference
     """
 
-    tables: FloatArray
+    raw: FloatArray
+    means: FloatArray
+    harmonics: FloatArray
     least: np.ndarray[Any, np.dtype[np.uint8]]
     side: float
+    excess: FloatArray
     table: PSFTable
 
     @classmethod
@@ -94,22 +102,30 @@ class SmoothPSF:
         """Means over squares of the size of a sky's pixels, for `EventResponse.reach`."""
         noffset, nrad, nenergy = table.values.shape
         nblock, nbin = -(-nenergy // LANES), (nrad - 1) // _STRIDE + 1
-        pixel, height = cell_of(sky)
-        squares = np.append((pixel * np.cos(np.radians(sky.lat))) ** 2, height**2)
-        middle = 0.5 * (squares.max() + squares.min())
-        side = math.radians(math.sqrt(middle))
-        shape = float(squares.max() / middle - 1)
-        tables = _aligned_zeros(len(_SQUARES) + 1, nblock, noffset, nrad, LANES)
+        squares = np.broadcast_arrays(*(length**2 for length in _lengths(sky)))
+        middle = 0.5 * (np.max(squares) + np.min(squares))
+        excess = 0.5 * np.array([squares[0] + squares[1], squares[0] - squares[1]]) / middle
+        excess[0] -= 1
+        # Of the rows, the longest and the shortest are the most unlike the square.
+        unlike = np.ascontiguousarray(excess[:, [squares[0].argmax(), squares[0].argmin()]].T)
+        raw, means = (_aligned_zeros(nblock, noffset, nrad, LANES) for _ in range(2))
+        harmonics = _aligned_zeros(_HARMONICS, nblock, noffset, nrad, LANES)
         least = np.empty((noffset - 1, nblock, nbin), dtype=np.uint8)
         starts = np.arange(0, nenergy, LANES)
         scale = np.radians(np.minimum.reduceat(table.scales, starts, axis=1))
-        farthest = reach.max(axis=0)
+        farthest, side = reach.max(axis=0), math.radians(math.sqrt(middle))
         arguments = _structure(
-            *(noffset, nrad, nenergy, nblock, nbin, math.radians(table.rad_max), side, shape),
-            *(farthest, scale, table.values, tables, least),
+            *(noffset, nrad, nenergy, nblock, nbin, math.radians(table.rad_max), side, unlike),
+            *(farthest, scale, table.values, raw, means, harmonics, least),
         )
         _call(_library().skymix_smooth_psf, arguments)
-        return cls(tables, least, side, table)
+        return cls(raw, means, harmonics, least, side, excess, table)
+
+
+def _lengths(sky: SkyGrid) -> tuple[FloatArray, float]:
+    """Lengths of the sides of the pixels of each row, (nlat,), and their height, deg."""
+    pixel, height = cell_of(sky)
+    return pixel * np.cos(np.radians(sky.lat)), height
 
 
 def cell_of(sky: SkyGrid) -> tuple[float, float]:
@@ -130,7 +146,7 @@ class EventResponse:
     offsets : (noffset,) rad
     scale : (noffset - 1, nblock) rad, narrowest PSF between two offset nodes
     reach : (noffset - 1, nblock) rad; farther pixels are not visited
-    cumulative : (noffset, ntrue, ny) of the energy dispersion
+    cumulative : (ngroup, ntrue, ny, LANES) of the energy dispersion, by groups of offset nodes
     widths : (ntrue,) of the true energies in ln E
     """
 
@@ -140,6 +156,24 @@ class EventResponse:
     reach: FloatArray
     cumulative: FloatArray
     widths: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        psf: SmoothPSF,
+        offsets: FloatArray,
+        scale: FloatArray,
+        reach: FloatArray,
+        edisp: FloatArray,
+        widths: FloatArray,
+    ) -> "EventResponse":
+        """With the cumulative of the energy dispersion (noffset, ntrue, ny) laid out."""
+        noffset, ntrue, ny = edisp.shape
+        laid_out = _aligned_zeros(-(-noffset // LANES), ntrue, ny, LANES)
+        for group, out in enumerate(laid_out):
+            part = edisp[group * LANES : (group + 1) * LANES]
+            out[..., : len(part)] = np.moveaxis(part, 0, -1)
+        return cls(psf, offsets, scale, reach, laid_out, widths)
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,10 +246,11 @@ def maps_to_events(
     (nmap, nevent, ntrue) times the density of the event's energy, TeV-1 sr-1
     """
     psf, table, sky = response.psf, response.psf.table, true.sky
-    noffset, ntrue, ny = response.cumulative.shape
+    noffset, (ntrue, ny) = response.offsets.size, response.cumulative.shape[1:3]
     nblock, nbin = psf.least.shape[1:]
     nmap, nevent = windows.shape[:2]
-    on_sky = _sky_members(sky, psf.side, true.node, true.fraction)
+    on_sky = _sky_members(sky, psf, true.node, true.fraction)
+    most = _haversine(response.reach)
     # Neighbours in energy and on the sky use the same part of the tables and maps.
     tiles = np.floor(np.degrees([lon, lat]) / _TILE)
     last = (windows[..., 1].max(axis=0) - 1) // LANES
@@ -224,8 +259,9 @@ def maps_to_events(
     structures = (
         _structure(
             *(noffset, table.values.shape[1], nblock, nbin, ntrue, ny),
-            *(math.radians(table.rad_max), psf.tables, response.offsets, response.scale),
-            *(response.reach, psf.least, response.cumulative, response.widths),
+            *(math.radians(table.rad_max), psf.raw, psf.means, psf.harmonics, response.offsets),
+            *(response.scale, response.reach, most, psf.least),
+            *(response.cumulative, response.widths),
         ),
         _structure(*on_sky),
         _structure(nmap, maps.content, maps.shining),
@@ -264,12 +300,12 @@ def spread_points(
     nblock, nbin = psf.least.shape[1:]
     blocks = np.zeros((lon.size, nblock * LANES))
     blocks[:, :nenergy] = content
-    on_sky = _sky_members(sky, psf.side, 0, 0)
+    on_sky, most = _sky_members(sky, psf, 0, 0), _haversine(reach)
     sums = np.zeros((sky.size, noffset, nenergy))
     structures = (
         _structure(
             *(noffset, nrad, nblock, nbin, nenergy, 0, math.radians(psf.table.rad_max)),
-            *(psf.tables, 0, scale, reach, psf.least, 0, 0),
+            *(psf.raw, psf.means, psf.harmonics, 0, scale, reach, most, psf.least, 0, 0),
         ),
         _structure(*on_sky),
         _structure(lon.size, lon, lat, node, fraction, blocks),
@@ -278,32 +314,19 @@ def spread_points(
     return sums
 
 
+def _haversine(angle: FloatArray) -> FloatArray:
+    return np.asarray(np.sin(0.5 * np.minimum(angle, np.pi)) ** 2)
+
+
 def _sky_members(
-    sky: SkyGrid, side: float, node: IntArray | int, fraction: FloatArray | int
+    sky: SkyGrid, psf: SmoothPSF, node: IntArray | int, fraction: FloatArray | int
 ) -> tuple[Any, ...]:
     """Members of a sky of psf_events.c; to be kept as long as it is used."""
-    (nodes, weights, sizes), limits = event_rules()
+    (nodes, weights, sizes), limits = pixel_rules()
     pixel, height = map(math.radians, cell_of(sky))
     lon, lat = np.radians(sky.lon), np.radians(sky.lat)
     return (
-        *(*sky.shape, lon, lat, np.sin(lat), np.cos(lat), node, fraction),
-        *(pixel, height, math.hypot(pixel, height) / math.sqrt(2), side),
+        *(*sky.shape, lon, lat, np.sin(lat), np.cos(lat), *psf.excess, node, fraction, 0),
+        *(pixel, height, math.hypot(pixel, height) / math.sqrt(2)),
         *(*nodes.shape, nodes, weights, limits, sizes),
-    )
-
-
-@cache
-def event_rules() -> tuple[tuple[FloatArray, FloatArray, IntArray], FloatArray]:
-    """Points on a side of a pixel: for the tables of means, then of `pixel_rules`."""
-    (nodes, weights, sizes), limits = pixel_rules()
-    n = len(_SQUARES)
-    all_nodes, all_weights = np.zeros((2, n + len(nodes), nodes.shape[1]))
-    for level, points in enumerate(_SQUARES):
-        all_nodes[level, : len(points)] = points
-        all_weights[level, : len(points)] = 1.0 / len(points)
-    all_nodes[n:], all_weights[n:] = nodes, weights
-    counts = np.array([len(points) for points in _SQUARES], dtype=np.int64)
-    # The tables of means are not chosen by these limits.
-    return (all_nodes, all_weights, np.concatenate([counts, sizes])), np.concatenate(
-        [np.zeros(n), limits]
     )

@@ -1,84 +1,277 @@
-/* Means of the PSF over squares, as tables over the distance of their centres. */
+/* Means of the PSF over pixels, as tables over the distance of their centres.
+ *
+ * Over a square seen at an angle phi to its sides, the mean is a sum of cos(4 n phi), each with a
+ * table of its own. A pixel that is nearly that square adds, to first order, its excess in size
+ * and, with cos(2 phi), in shape. All are linear in the PSF's values at the radial nodes, so that
+ * one set of weights serves all energies and offsets. What the terms leave out is found by
+ * quadratures over the most unlike pixels themselves. */
+
+#define ACCURACY 5e-4 /* largest error of a mean, as a share of it ... */
+#define FLOOR 5e-6    /* ... beside this share of the peak */
+#define ENOUGH 1.2    /* largest square over the scale of the PSF there: the mean alone, */
+#define WIDEST 3.6    /* ... and with harmonics */
+#define FARTHER 0.4   /* scale over distance, far from the centre */
+#define WITHIN 10.0   /* sides within which there are harmonics */
+#define EXCESS 0.02   /* in size or shape, for the derivatives */
+#define TINY 1e-250   /* less is nothing: arithmetic with denormal numbers is slow */
+
+enum {
+    FINE = 6,    /* points on a side near the centre */
+    COARSE = 3,  /* farther away */
+    UNLIKE = 6,  /* two pixels at three angles */
+    CHECKS = UNLIKE + 1, /* and the mean */
+};
 
 typedef struct {
     int64_t nnode, nrad, nenergy, nblock, nbin;
     double rad_max;
-    double side;          /* of the square, in rad */
-    double shape;         /* largest relative difference of a pixel's squared sides from its */
+    double side;            /* of the square, in rad */
+    const double *unlike;   /* (2, 2) size and shape of the most unlike pixels */
     const double *farthest; /* (nblock) farthest pixels that are visited, rad */
-    const double *scale;  /* (nnode, nblock) width of the PSF */
-    const double *psf;    /* (nnode, nrad, nenergy) */
-    double *tables;       /* (SQUARES + 1, nblock, nnode, nrad, LANES), output, zero on entry */
-    uint8_t *least;       /* (nnode - 1, nblock, nbin) finest table that is due, output */
+    const double *scale;    /* (nnode, nblock) width of the PSF */
+    const double *psf;      /* (nnode, nrad, nenergy) */
+    double *raw, *means;    /* (nblock, nnode, nrad, LANES), output, zero on entry */
+    double *harmonics;      /* (HARMONICS, nblock, nnode, nrad, LANES), the same */
+    uint8_t *least;         /* (nnode - 1, nblock, nbin) what pixels are, output */
 } smoothing;
 
-/* Weights of the mean over a square at each radial node: SIDE^2 places among the nodes. */
-static void square_points(const smoothing *s, double side, double turn, double *place)
+/* Sums over radial nodes, `count` of them, from the first node on. */
+typedef struct {
+    int64_t first, size, count;
+    double *weights; /* (size, count) */
+} combination;
+
+static double radius_of(const smoothing *s, int64_t r)
 {
-    static const double x[SIDE] = {-0.3872983346207417, 0.0, 0.3872983346207417};
-    const double last = s->nrad - 1;
-    for (int64_t r = 0; r < s->nrad; r++) {
-        const double radius = s->rad_max * (r / last) * (r / last);
-        for (int p = 0; p < SIDE * SIDE; p++) {
-            const double a = side * x[p / SIDE], b = side * x[p % SIDE];
-            const double along = radius + a * cos(turn) - b * sin(turn);
-            const double across = a * sin(turn) + b * cos(turn);
-            const double distance = sqrt(along * along + across * across);
-            place[r * SIDE * SIDE + p] = last * sqrt(distance / s->rad_max);
+    const double place = r / (s->nrad - 1.0);
+    return s->rad_max * place * place;
+}
+
+/* A rectangle by its excess over the square, and where it is. */
+typedef struct {
+    double size, shape, radius, angle;
+} rectangle;
+
+/* Places among the radial nodes of the points of a rectangle. */
+INLINE void square_points(const smoothing *s, rectangle q, const double *nodes, int64_t side,
+                          double *restrict place)
+{
+    const double wide = s->side * sqrt(1.0 + q.size + q.shape);
+    const double high = s->side * sqrt(1.0 + q.size - q.shape);
+    const double x = q.radius * cos(q.angle), y = q.radius * sin(q.angle);
+    const double scale = (s->nrad - 1) / sqrt(s->rad_max);
+    for (int64_t p = 0; p < side; p++)
+        for (int64_t o = 0; o < side; o++) {
+            const double a = x + wide * nodes[p], b = y + high * nodes[o];
+            place[p * side + o] = sqrt(sqrt(a * a + b * b)) * scale;
+        }
+}
+
+/* Add the mean over a rectangle, times a factor for each sum. */
+CLONES static void add_mean(const smoothing *s, combination *to, rectangle q, int64_t side,
+                            const double *factors)
+{
+    static const double nodes[2][FINE] = {
+        {-0.3872983346207417, 0.0, 0.3872983346207417},
+        {-0.4662347571015761, -0.3306046932331323, -0.1193095930415985, 0.1193095930415985,
+         0.3306046932331323, 0.4662347571015761}};
+    static const double weights[2][FINE] = {
+        {5.0 / 18.0, 8.0 / 18.0, 5.0 / 18.0},
+        {0.0856622461895852, 0.1803807865240693, 0.2339569672863455, 0.2339569672863455,
+         0.1803807865240693, 0.0856622461895852}};
+    double place[FINE * FINE];
+    const int64_t rule = side == FINE, count = to->count;
+    if (rule)
+        square_points(s, q, nodes[1], FINE, place);
+    else
+        square_points(s, q, nodes[0], COARSE, place);
+    for (int64_t p = 0; p < side * side; p++) {
+        const int64_t r = (int64_t)place[p];
+        if (r >= s->nrad - 1)
+            continue;
+        const double weight = weights[rule][p / side] * weights[rule][p % side];
+        const double next = weight * (place[p] - r), here = weight - next;
+        double *restrict sums = to->weights + r * count;
+        for (int64_t t = 0; t < count; t++) {
+            sums[t] += here * factors[t];
+            sums[count + t] += next * factors[t];
         }
     }
 }
 
-INLINE vec mean_at(const vec *slab, int64_t nrad, const double *place)
+/* Add the mean over a square, and over all angles, times a factor for each sum. */
+static void add_mean_of_angles(const smoothing *s, combination *to, double radius,
+                               const double *factors)
 {
-    static const double w[SIDE] = {5.0 / 18.0, 8.0 / 18.0, 5.0 / 18.0};
-    vec sum = {0};
-    for (int p = 0; p < SIDE * SIDE; p++) {
-        const int64_t r = (int64_t)place[p];
-        if (r >= nrad - 1)
-            continue;
-        const double x = place[p] - r, weight = w[p / SIDE] * w[p % SIDE];
-        sum += weight * (1.0 - x) * slab[r] + weight * x * slab[r + 1];
+    /* Far away that of one so turned that it has no fourfold term. */
+    if (radius > WITHIN * s->side) {
+        add_mean(s, to, (rectangle){0.0, 0.0, radius, M_PI / 8.0}, COARSE, factors);
+        return;
     }
-    return sum;
+    double third[CHECKS];
+    for (int64_t t = 0; t < to->count; t++)
+        third[t] = factors[t] / 3.0;
+    for (int a = 0; a < 3; a++)
+        add_mean(s, to, (rectangle){0.0, 0.0, radius, (a + 0.5) * M_PI / 12.0}, FINE, third);
 }
 
-INLINE int exceeds(vec term, vec mean, vec peak)
+static void weigh_mean(const smoothing *s, combination *to, double radius)
+{
+    add_mean_of_angles(s, to, radius, (double[]){1.0});
+}
+
+/* Weights of the terms beside it. */
+static void weigh_harmonics(const smoothing *s, combination *to, double radius)
+{
+    for (int a = 0; a < 3; a++) {
+        const double phi = (a + 0.5) * M_PI / 12.0;
+        const double square[] = {2.0 / 3.0 * cos(4.0 * phi), 0.0, 2.0 / 3.0 * cos(8.0 * phi), 0.0};
+        const double larger[] = {0.0, 0.0, 0.0, 1.0 / (6.0 * EXCESS)};
+        const double smaller[] = {0.0, 0.0, 0.0, -1.0 / (6.0 * EXCESS)};
+        add_mean(s, to, (rectangle){0.0, 0.0, radius, phi}, FINE, square);
+        add_mean(s, to, (rectangle){EXCESS, 0.0, radius, phi}, FINE, larger);
+        add_mean(s, to, (rectangle){-EXCESS, 0.0, radius, phi}, FINE, smaller);
+    }
+    for (int a = 0; a < 4; a++) {
+        const double phi = (a + 0.5) * M_PI / 8.0;
+        const double longer[] = {0.0, cos(2.0 * phi) / (2.0 * EXCESS), 0.0, 0.0};
+        add_mean(s, to, (rectangle){0.0, EXCESS, radius, phi}, FINE, longer);
+    }
+}
+
+/* Weights of the means over the most unlike pixels along a side, the diagonal and the other side,
+ * and of the mean over all angles. */
+static void weigh_checks(const smoothing *s, combination *to, double radius)
+{
+    const int64_t side = radius > WITHIN * s->side ? COARSE : FINE;
+    add_mean_of_angles(s, to, radius, (double[CHECKS]){[UNLIKE] = 1.0});
+    for (int i = 0; i < UNLIKE; i++) {
+        const double *excess = s->unlike + i / 3 * 2;
+        double factors[CHECKS] = {0.0};
+        const rectangle pixel = {excess[0], excess[1], radius, i % 3 * M_PI / 4.0};
+        factors[i] = 1.0;
+        add_mean(s, to, pixel, side, factors);
+    }
+}
+
+/* Put together at a radius, in `dense` (nrad, CHECKS or fewer), and kept without zeros around. */
+static int combine(const smoothing *s, combination *out, double *dense, double radius,
+                   int64_t count, void (*weigh)(const smoothing *, combination *, double))
+{
+    const double reach = 0.75 * s->side * sqrt(1.1 + fabs(s->unlike[0]) + fabs(s->unlike[2])
+                                               + fabs(s->unlike[1]) + fabs(s->unlike[3]));
+    const double scale = (s->nrad - 1) / sqrt(s->rad_max);
+    const double low = sqrt(larger(0.0, radius - reach)) * scale;
+    const double high = sqrt(radius + reach) * scale + 2.0;
+    const int64_t last = high < s->nrad ? (int64_t)high : s->nrad;
+    out->first = smaller(low, last);
+    out->size = last - out->first;
+    out->count = count;
+    out->weights = dense;
+    memset(dense + out->first * count, 0, out->size * count * sizeof *dense);
+    weigh(s, out, radius);
+    out->weights = malloc(out->size * count * sizeof *dense + 1);
+    if (!out->weights)
+        return 1;
+    memcpy(out->weights, dense + out->first * count, out->size * count * sizeof *dense);
+    return 0;
+}
+
+/* A single sum of the rows of a slab. */
+INLINE vec add_up_one(const combination *c, const vec *raw)
+{
+    /* Four parts, of which none waits for another. */
+    vec part[4] = {0};
+    int64_t q = 0;
+    for (; q + 4 <= c->size; q += 4)
+        for (int64_t t = 0; t < 4; t++)
+            part[t] += c->weights[q + t] * raw[c->first + q + t];
+    for (; q < c->size; q++)
+        part[0] += c->weights[q] * raw[c->first + q];
+    return (part[0] + part[1]) + (part[2] + part[3]);
+}
+
+/* Sums of the rows of a slab; `count` is that of the combination. */
+INLINE void add_up(const combination *c, const vec *raw, int64_t count, vec *restrict sums)
+{
+    const double *restrict weights = c->weights;
+    vec total[CHECKS] = {0};
+    for (int64_t q = 0; q < c->size; q++)
+        for (int64_t t = 0; t < count; t++)
+            total[t] += weights[q * count + t] * raw[c->first + q];
+    for (int64_t t = 0; t < count; t++)
+        sums[t] = total[t];
+}
+
+INLINE int exceeds(vec error, vec mean, vec peak)
 {
     for (int e = 0; e < LANES; e++)
-        if (fabs(term[e]) > FOURFOLD * mean[e] + FLOOR * peak[e])
+        if (fabs(error[e]) > ACCURACY * mean[e] + FLOOR * peak[e])
             return 1;
     return 0;
 }
 
-/* Means over squares of a block at one offset node: tables lie `each` apart, the last is given. */
-CLONES static void smooth_slab(const smoothing *s, const double *place, vec *first, int64_t each,
-                               int64_t filled, double scale, uint8_t *least)
+/* The combinations of every radial node, and those of each STRIDE-th that are to be checked; of
+ * harmonics there are none far from the centre. */
+typedef struct {
+    combination *means, *harmonics, *checks;
+} operators;
+
+/* What pixels at a radial node are. */
+INLINE uint8_t choose(const smoothing *s, operators o, const vec *raw, int64_t r, double scale)
 {
-    const int64_t size = s->nrad * SIDE * SIDE;
-    const vec *raw = first + RAW * each;
-    for (int64_t t = 0; t < SQUARES; t++)
-        for (int64_t r = 0; r < filled; r++)
-            first[t * each + r] = mean_at(raw, s->nrad, place + t * size + r * SIDE * SIDE);
-    for (int64_t bin = 0; bin < s->nbin; bin++) {
-        const int64_t r = bin * STRIDE < filled ? bin * STRIDE : filled - 1;
-        const double at = r / (s->nrad - 1.0), radius = s->rad_max * at * at;
-        const double smooth = larger(scale, FARTHER * (radius - s->side));
-        uint8_t due = 0;
-        for (; due < SQUARES; due++) {
-            if (s->side > ENOUGH * smooth * (due + 1))
-                continue;
-            const vec *mean = first + due * each + r;
-            const double *straight = place + (SQUARES + due) * size + r * SIDE * SIDE;
-            /* What a pixel that is no square adds, to second order or, with points, to fourth. */
-            const vec shape = 2.0 * s->shape * (*mean - raw[r]);
-            const vec fourfold = mean_at(raw, s->nrad, straight) - *mean;
-            const double more = due ? 1.0 + 16.0 * s->shape : 1.0;
-            if (!exceeds(more * fourfold, *mean, raw[0])
-                && (due || !exceeds(shape, *mean, raw[0])))
-                break;
+    const double radius = radius_of(s, r), smooth = larger(scale, FARTHER * (radius - s->side));
+    vec checks[CHECKS], error[UNLIKE], harmonics[HARMONICS];
+    int due = SINGLE, enough = s->side <= ENOUGH * smooth;
+    if (s->side > WIDEST * smooth)
+        return RAW;
+    add_up(o.checks + r / STRIDE, raw, CHECKS, checks);
+    for (int i = 0; i < UNLIKE; i++) {
+        error[i] = checks[i] - checks[UNLIKE];
+        enough = enough && !exceeds(error[i], checks[i], raw[0]);
+    }
+    if (!enough && !o.harmonics[r].weights)
+        return RAW;
+    if (!enough)
+        add_up(o.harmonics + r, raw, HARMONICS, harmonics);
+    for (; !enough && due < HARMONICS; due++) {
+        enough = 1;
+        for (int i = 0; i < UNLIKE; i++) {
+            const double *excess = s->unlike + i / 3 * 2;
+            const double fourfold = i % 3 == 1 ? -1.0 : 1.0, twofold = 1 - i % 3;
+            const double factors[] = {fourfold, excess[1] * twofold, 1.0, excess[0]};
+            error[i] -= factors[due] * harmonics[due];
+            enough = enough && !exceeds(error[i], checks[i], raw[0]);
         }
-        least[bin] = due;
+    }
+    return enough ? due : RAW;
+}
+
+/* What pixels of a block at one offset node are, by bins of radial nodes. */
+CLONES static void choose_all(const smoothing *s, operators o, const vec *raw, int64_t filled,
+                              double scale, uint8_t *seen)
+{
+    for (int64_t bin = 0; bin < s->nbin; bin++)
+        seen[bin] = bin * STRIDE < filled ? choose(s, o, raw, bin * STRIDE, scale)
+                    : bin                 ? seen[bin - 1]
+                                          : RAW;
+}
+
+/* Fill the tables of means, or all, at the radial nodes of a bin and the first of the next. */
+CLONES static void fill(const smoothing *s, operators o, int64_t slab, int64_t bin, int all)
+{
+    const vec *raw = (vec *)s->raw + slab * s->nrad;
+    vec *means = (vec *)s->means + slab * s->nrad;
+    vec terms[HARMONICS], *harmonics = (vec *)s->harmonics + slab * s->nrad;
+    const int64_t each = s->nblock * s->nnode * s->nrad;
+    for (int64_t r = bin * STRIDE; r <= (bin + 1) * STRIDE && r < s->nrad; r++) {
+        if (o.means[r].weights)
+            means[r] = add_up_one(o.means + r, raw);
+        if (!all || !o.harmonics[r].weights)
+            continue;
+        add_up(o.harmonics + r, raw, HARMONICS, terms);
+        for (int64_t h = 0; h < HARMONICS; h++)
+            harmonics[h * each + r] = terms[h];
     }
 }
 
@@ -89,47 +282,80 @@ static int64_t nodes_within(const smoothing *s, double radius)
     return place < s->nrad - 2 ? (int64_t)place + 2 : s->nrad;
 }
 
-/* Lay the PSF out by blocks of energies, beside its means over squares; say where these will do. */
-int64_t skymix_smooth_psf(const smoothing *s)
+static int weigh_rows(const smoothing *s, operators o, int64_t filled)
 {
-    const int64_t size = s->nrad * LANES, each = s->nblock * s->nnode * s->nrad;
-    const int64_t points = s->nrad * SIDE * SIDE;
-    double *place = malloc(2 * SQUARES * points * sizeof *place);
-    uint8_t *seen = malloc(s->nnode * s->nbin);
-    if (!place || !seen) {
-        free(place);
-        free(seen);
-        return 1;
+    double *dense = malloc((s->nrad + 1) * CHECKS * sizeof *dense);
+    int failed = !dense;
+    for (int64_t r = 0; r < filled && !failed; r++) {
+        const double radius = radius_of(s, r);
+        failed = combine(s, o.means + r, dense, radius, 1, weigh_mean);
+        if (!failed && radius <= WITHIN * s->side)
+            failed = combine(s, o.harmonics + r, dense, radius, HARMONICS, weigh_harmonics);
+        if (!failed && r % STRIDE == 0)
+            failed = combine(s, o.checks + r / STRIDE, dense, radius, CHECKS, weigh_checks);
     }
-    for (int t = 0; t < SQUARES; t++) {
-        square_points(s, s->side / (t + 1), TURN, place + t * points);
-        square_points(s, s->side / (t + 1), 0.0, place + (SQUARES + t) * points);
-    }
-    for (int64_t b = 0; b < s->nblock; b++) {
-        /* A pixel's points lie within its diagonal, as do those of the squares in its place. */
-        const int64_t seen_to = nodes_within(s, s->farthest[b] + 1.5 * s->side);
-        const int64_t filled = nodes_within(s, s->farthest[b] + s->side);
-        const int64_t left = s->nenergy - b * LANES, count = left < LANES ? left : LANES;
+    free(dense);
+    return failed;
+}
+
+/* What is due between two offset nodes: the worse of these, and of a bin and the next. Then the
+ * tables that this needs are filled. */
+static void take_worse(const smoothing *s, operators o, const uint8_t *seen, int64_t b)
+{
+    for (int64_t i = 0; i < s->nbin; i++) {
+        int before = RAW;
         for (int64_t k = 0; k < s->nnode; k++) {
-            double *first = s->tables + (b * s->nnode + k) * size;
-            double *raw = first + RAW * each * LANES;
-            for (int64_t r = 0; r < seen_to; r++)
-                memcpy(raw + r * LANES, s->psf + (k * s->nrad + r) * s->nenergy + b * LANES,
-                       count * sizeof *raw);
-            smooth_slab(s, place, (vec *)first, each, filled, s->scale[k * s->nblock + b],
-                        seen + k * s->nbin);
-        }
-        /* The worse of two nodes, and of a bin and the next. */
-        for (int64_t k = 0; k + 1 < s->nnode; k++)
-            for (int64_t i = 0; i < s->nbin; i++) {
-                uint8_t due = 0;
-                for (int64_t m = k; m < k + 2; m++)
-                    for (int64_t j = i; j < i + 2 && j < s->nbin; j++)
-                        due = seen[m * s->nbin + j] > due ? seen[m * s->nbin + j] : due;
+            int due = RAW;
+            if (k + 1 < s->nnode) {
+                const uint8_t *one = seen + k * s->nbin + i, *next = one + s->nbin;
+                const int64_t further = i + 1 < s->nbin;
+                const int low = one[0] > one[further] ? one[0] : one[further];
+                const int high = next[0] > next[further] ? next[0] : next[further];
+                due = low > high ? low : high;
                 s->least[(k * s->nblock + b) * s->nbin + i] = due;
             }
+            /* A node serves what lies below it and what lies above. */
+            if (due < RAW || before < RAW)
+                fill(s, o, b * s->nnode + k, i, due % RAW > SINGLE || before % RAW > SINGLE);
+            before = due;
+        }
     }
-    free(place);
+}
+
+/* Lay the PSF out by blocks of energies, beside its means over pixels; say where these will do.
+ *
+ * Returns 1 if there is no memory.
+ */
+int64_t skymix_smooth_psf(const smoothing *s)
+{
+    const int64_t ncombination = 2 * s->nrad + s->nbin;
+    combination *all = calloc(ncombination, sizeof *all);
+    const operators o = {all, all + s->nrad, all + 2 * s->nrad};
+    uint8_t *seen = malloc(s->nnode * s->nbin);
+    double most = 0.0;
+    for (int64_t b = 0; b < s->nblock; b++)
+        most = larger(most, s->farthest[b]);
+    const int failed = !all || !seen || weigh_rows(s, o, nodes_within(s, most));
+    for (int64_t b = 0; b < s->nblock && !failed; b++) {
+        /* The points of the farthest pixels, square or not, are within two sides. */
+        const int64_t seen_to = nodes_within(s, s->farthest[b] + 2.0 * s->side);
+        const int64_t filled = nodes_within(s, s->farthest[b]);
+        const int64_t left = s->nenergy - b * LANES, count = left < LANES ? left : LANES;
+        for (int64_t k = 0; k < s->nnode; k++) {
+            const int64_t first = (b * s->nnode + k) * s->nrad;
+            double *raw = s->raw + first * LANES;
+            for (int64_t r = 0; r < seen_to; r++) {
+                const double *psf = s->psf + (k * s->nrad + r) * s->nenergy + b * LANES;
+                for (int64_t l = 0; l < count; l++)
+                    raw[r * LANES + l] = psf[l] < TINY ? 0.0 : psf[l];
+            }
+            choose_all(s, o, (vec *)raw, filled, s->scale[k * s->nblock + b], seen + k * s->nbin);
+        }
+        take_worse(s, o, seen, b);
+    }
+    for (int64_t i = 0; all && i < ncombination; i++)
+        free(all[i].weights);
+    free(all);
     free(seen);
-    return 0;
+    return failed;
 }

@@ -1,16 +1,17 @@
-/* The points that stand for a pixel of a sky. */
+/* The points that stand for a pixel of a sky where the PSF is narrow. */
 
 typedef struct {
     int64_t nlat, nlon;
-    const double *lon, *lat; /* pixel centres, equally spaced */
+    const double *lon, *lat;     /* pixel centres, equally spaced */
     const double *sine, *cosine; /* of the latitudes */
-    /* (nlat, nlon) lower offset node, and distance to the next. Where pixels are gathered, both are
-     * padded by a vector, and the node is the last if there is nothing to see. */
+    const double *size, *shape;  /* (nlat) excess of the pixels over the square of the tables */
+    /* (nlat, nlon) lower offset node, the last if there is nothing to see, distance to the next
+     * node, and first column with another node. */
     const int64_t *node;
     const double *fraction;
+    const int64_t *end;
     double pixel, height, width; /* sides and mean size of a pixel */
-    double side;                 /* of the square of table 0 */
-    int64_t nlevel, nside;       /* rule of the finer quadratures */
+    int64_t nlevel, nside;       /* rule of the quadratures */
     const double *nodes, *weights, *limits;
     const int64_t *sizes;
 } sky;
@@ -47,25 +48,16 @@ static void clear(points *p)
 /* Points of the pixels of a row as seen from an event, at one level of the rule. */
 typedef struct {
     int64_t row, size;
-    double lon_step;
     double rise[MOST], cosines[MOST]; /* of each of its latitudes, as haversines need them */
 } stencil;
 
 INLINE void set_stencil(stencil *t, const sky *s, int64_t level, int64_t i, double dlat,
                         double event_cosine)
 {
-    double lat_step = s->height;
     t->row = i;
     t->size = s->sizes[level];
-    t->lon_step = s->pixel;
-    if (level < SQUARES) {
-        const double part = s->side / t->size, wide = part / s->cosine[i];
-        const double least = t->size * t->size - 1;
-        t->lon_step = sqrt(larger(0.0, (s->pixel * s->pixel - wide * wide) / least));
-        lat_step = sqrt(larger(0.0, (s->height * s->height - part * part) / least));
-    }
     for (int64_t p = 0; p < t->size; p++) {
-        const double shift = lat_step * s->nodes[level * s->nside + p];
+        const double shift = s->height * s->nodes[level * s->nside + p];
         const double side = sine(0.5 * (dlat + shift));
         /* Cosine of the point's latitude, from that of the pixel's centre. */
         const double turn = sine(0.5 * shift), turned = sqrt(1.0 - turn * turn);
@@ -84,7 +76,7 @@ INLINE int add_points(points *to, const stencil *t, const sky *s, int64_t level,
     if (make_room(to, size * size))
         return 1;
     for (int64_t q = 0; q < size; q++) {
-        const double side = sine(0.5 * (dlon + t->lon_step * nodes[q]));
+        const double side = sine(0.5 * (dlon + s->pixel * nodes[q]));
         square[q] = side * side;
     }
     double *restrict lower = to->lower + to->size, *restrict upper = to->upper + to->size;
@@ -97,27 +89,28 @@ INLINE int add_points(points *to, const stencil *t, const sky *s, int64_t level,
     return 0;
 }
 
-/* Haversines to places among the radial nodes. */
-INLINE void place_points(const points *p, const response *r)
+/* Haversines, of which the largest is given, to places among the radial nodes. */
+INLINE void find_places(const response *r, const double *haversine, double most,
+                        int64_t size, double *place)
 {
     const double scale = (r->nrad - 1) / sqrt(r->rad_max), last = r->nrad - 1;
-    double *restrict lower = p->lower, most = 0.0;
-    for (int64_t i = 0; i < p->size; i++)
-        most = larger(most, lower[i]);
     if (most < NEAR)
-        for (int64_t i = 0; i < p->size; i++)
-            lower[i] = smaller(sqrt(small_angle(lower[i])) * scale, last);
+        for (int64_t i = 0; i < size; i++)
+            place[i] = smaller(sqrt(small_angle(haversine[i])) * scale, last);
     else
-        for (int64_t i = 0; i < p->size; i++)
-            lower[i] = smaller(sqrt(angle(lower[i])) * scale, last);
+        for (int64_t i = 0; i < size; i++)
+            place[i] = smaller(sqrt(angle(haversine[i])) * scale, last);
 }
 
-/* Places to nodes and weights; nothing lies beyond the last node. */
+/* Haversines to nodes and weights; nothing lies beyond the last node. */
 INLINE void weigh_points(const points *p, const response *r)
 {
-    double *restrict lower = p->lower, *restrict upper = p->upper;
+    double *restrict lower = p->lower, *restrict upper = p->upper, most = 0.0;
     int64_t *restrict row = p->row;
     const double last = r->nrad - 1;
+    for (int64_t i = 0; i < p->size; i++)
+        most = larger(most, lower[i]);
+    find_places(r, lower, most, p->size, lower);
     for (int64_t i = 0; i < p->size; i++) {
         const double place = lower[i] < last ? lower[i] : 0.0;
         const double weight = lower[i] < last ? upper[i] : 0.0;

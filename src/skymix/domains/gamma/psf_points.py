@@ -34,6 +34,7 @@ def _interpolate(table: Any, position: float) -> float:
 def _disperse(
     sums: Any,
     nodes: tuple[int, int],
+    energies: tuple[int, int],
     edges: Any,
     energy: float,
     widths: Any,
@@ -44,16 +45,16 @@ def _disperse(
 
     sums : (noffset, nenergy)
     nodes : half-open range of offset nodes with a sum
+    energies : half-open range of true energies within the dispersion's table
     edges : (ntrue + 1,) place of each true edge among the nodes of the cumulative
     energy : of the event, TeV
     widths : (ntrue,) of the true energies in ln E
     cumulative : (noffset, ntrue, ny)
     out : (ntrue,) TeV-1
     """
-    ny = cumulative.shape[2]
     for k in range(nodes[0], nodes[1]):
-        for e in range(widths.size):
-            if sums[k, e] != 0.0 and edges[e] > 0.0 and edges[e + 1] < ny - 1:
+        for e in range(energies[0], energies[1]):
+            if sums[k, e] != 0.0:
                 table = cumulative[k, e]
                 share = _interpolate(table, edges[e]) - _interpolate(table, edges[e + 1])
                 out[e] += max(share, 0.0) * sums[k, e] / (energy * widths[e])
@@ -94,6 +95,12 @@ def points_to_events(
     u_scale = (nr - 1) / math.sqrt(rad_max)
     for n in range(lon.size):
         first, last = psf.shape[0], 0
+        # Higher true energies are at lower places.
+        low, high = 0, ne
+        while low < high and edges[n, low + 1] >= cumulative.shape[2] - 1:
+            low += 1
+        while low < high and edges[n, high - 1] <= 0.0:
+            high -= 1
         for p in range(lon_point.size):
             if abs(lat_point[p] - lat[n]) >= rad_max:
                 continue
@@ -110,8 +117,9 @@ def points_to_events(
             w10, w11 = f * (1.0 - x), f * x
             t00, t01, t10, t11 = psf[k, r], psf[k, r + 1], psf[k + 1, r], psf[k + 1, r + 1]
             out0, out1 = sums[k], sums[k + 1]
-            for e in range(ne):
+            for e in range(low, high):
                 v = (w00 * t00[e] + w01 * t01[e] + w10 * t10[e] + w11 * t11[e]) * content[p, e]
                 out0[e] += (1.0 - f) * v
                 out1[e] += f * v
-        _disperse(sums, (first, last), edges[n], energy[n], widths, cumulative, out[n])
+        nodes, energies = (first, last), (low, high)
+        _disperse(sums, nodes, energies, edges[n], energy[n], widths, cumulative, out[n])

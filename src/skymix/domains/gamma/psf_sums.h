@@ -6,32 +6,57 @@ typedef struct {
     const uint8_t *shining; /* (nlat, nlon) whether a pixel has any content */
 } maps;
 
-/* Mean PSF of a block of energies over a pixel that is a single point. */
-INLINE vec mean_of_single(const singles *restrict p, int64_t i, const vec *restrict slabs,
-                          int64_t nrad)
+/* Tables of a block of energies. */
+typedef struct {
+    const vec *raw, *means, *harmonics; /* of the first of these */
+    int64_t nrad, each;                 /* vectors from one to the next */
+} slabs;
+
+INLINE slabs tables_of(const response *r, int64_t b)
 {
-    const vec *restrict row = slabs + p->row[i];
-    const double next = p->next[i];
-    const vec below = row[0] + next * (row[1] - row[0]);
-    const vec above = row[nrad] + next * (row[nrad + 1] - row[nrad]);
-    return below + p->fraction[i] * (above - below);
+    const int64_t first = b * r->nnode * r->nrad;
+    return (slabs){(const vec *)r->raw + first, (const vec *)r->means + first,
+                   (const vec *)r->harmonics + first, r->nrad,
+                   r->nblock * r->nnode * r->nrad};
 }
 
-/* The same of several; `npoint` is their number if not 0. */
-INLINE vec mean_of_several(const member *restrict to, int64_t npoint, const points *restrict p,
-                           const vec *restrict slabs, int64_t nrad)
+/* Mean PSF over a pixel that is a single value. */
+INLINE vec mean_of_single(slabs t, single p)
 {
-    const vec *restrict low = slabs + to->node * nrad;
-    const int64_t size = npoint ? npoint : to->npoint;
+    const vec *restrict row = t.means + p.row, *restrict high = row + t.nrad;
+    const vec below = row[0] + p.next * (row[1] - row[0]);
+    const vec above = high[0] + p.next * (high[1] - high[0]);
+    return below + p.fraction * (above - below);
+}
+
+/* The same of one with `count` harmonics. */
+INLINE vec mean_of_harmonic(slabs t, const harmonic *restrict p, int64_t count)
+{
+    const double next = p->mean.next, fraction = p->mean.fraction;
+    vec mean = mean_of_single(t, p->mean);
+    for (int64_t h = 0; h < count; h++) {
+        const vec *restrict row = t.harmonics + h * t.each + p->mean.row, *high = row + t.nrad;
+        const vec below = row[0] + next * (row[1] - row[0]);
+        const vec above = high[0] + next * (high[1] - high[0]);
+        mean += p->factors[h] * (below + fraction * (above - below));
+    }
+    /* Far out, where there is nothing, what is left out may be more than the mean. */
+    return (vec)((ivec)mean & (mean > 0.0));
+}
+
+/* The same of one with several points. */
+INLINE vec mean_of_several(slabs t, const member *restrict to, const points *restrict p)
+{
+    const vec *restrict low = t.raw + to->node * t.nrad;
     /* Four sums, of which none waits for another. */
     vec below = {0}, above = {0}, below_next = {0}, above_next = {0};
-    for (int64_t q = to->first; q < to->first + size; q++) {
+    for (int64_t q = to->first; q < to->first + to->npoint; q++) {
         const vec *restrict row = low + p->row[q];
         const double one = p->lower[q], next = p->upper[q];
         below += one * row[0];
-        above += one * row[nrad];
+        above += one * row[t.nrad];
         below_next += next * row[1];
-        above_next += next * row[nrad + 1];
+        above_next += next * row[t.nrad + 1];
     }
     below += below_next;
     above += above_next;
@@ -41,58 +66,65 @@ INLINE vec mean_of_several(const member *restrict to, int64_t npoint, const poin
 /* What the sums of a block of energies are made of, and into: in registers, since for all that the
  * compiler knows a sum may lie over any of it. */
 typedef struct {
-    int64_t nblock, nnode, nrad, nmap;
-    const vec *tables, *content; /* of the first of the maps that are done at a time */
-    const double *reach;
-    vec *sums; /* (nnode, FEW) */
+    const vec *content; /* of the first of the maps that are done at a time */
+    vec *sums;          /* (nnode, FEW) */
 } summing;
 
-/* Add the single points at a lower offset node, to `count` maps. */
-INLINE void sum_singles(const summing t, const singles p, int64_t node, int64_t *restrict due,
-                        int64_t count)
+/* Add a pixel's mean PSF, to `count` maps. */
+INLINE void add_mean_of_pixel(summing to, vec mean, int64_t pixel, int64_t node, double fraction,
+                              int64_t count)
 {
-    const int64_t *restrict listed = p.listed + node * p.room;
-    const double reach = t.reach[node * t.nblock];
-    vec *restrict out = t.sums + node * FEW;
-    vec low[FEW] = {0}, high[FEW] = {0};
-    int64_t ndue = 0;
-    /* Without a branch, which nobody could foresee. */
-    for (int64_t n = 0; n < p.nlisted[node]; n++) {
-        due[ndue] = listed[n];
-        ndue += p.distance[listed[n]] <= reach;
+    const vec more = fraction * mean, *restrict here = to.content + pixel;
+    vec *restrict out = to.sums + node * FEW;
+    for (int64_t c = 0; c < count; c++) {
+        out[c] += (mean - more) * here[c];
+        out[FEW + c] += more * here[c];
     }
-    for (int64_t n = 0; n < ndue; n++) {
-        const int64_t i = due[n];
-        const vec mean = mean_of_single(&p, i, t.tables, t.nrad), more = p.fraction[i] * mean;
-        const vec *restrict here = t.content + p.pixel[i] * t.nmap;
+}
+
+/* Add single values at a lower offset node to `count` maps: those that are due, or the first. */
+INLINE void sum_singles(summing to, slabs t, const single *restrict singles,
+                        const int64_t *restrict due, int64_t size, int64_t node, int64_t count)
+{
+    vec *restrict out = to.sums + node * FEW;
+    vec both[FEW] = {0}, high[FEW] = {0};
+    for (int64_t n = 0; n < size; n++) {
+        const single *restrict p = singles + (due ? due[n] : n);
+        const vec mean = mean_of_single(t, *p), more = p->fraction * mean;
+        const vec *restrict here = to.content + p->pixel;
         for (int64_t c = 0; c < count; c++) {
-            low[c] += (mean - more) * here[c];
+            both[c] += mean * here[c];
             high[c] += more * here[c];
         }
     }
     for (int64_t c = 0; c < count; c++) {
-        out[c] += low[c];
+        out[c] += both[c] - high[c];
         out[FEW + c] += high[c];
     }
 }
 
-/* Add the pixels of a table that have several points, `npoint` if not 0. */
-INLINE void sum_members(summing t, const gathered *g, int64_t table, int64_t npoint, int64_t count)
+/* Those of the first so many that are within a haversine; returns how many. */
+INLINE int64_t list_due(int64_t *restrict due, const double *restrict haversine, int64_t size,
+                        double most)
 {
-    const points several = g->several;
-    const member *restrict members = g->members[table];
-    t.tables += table * t.nblock * t.nnode * t.nrad;
-    for (int64_t i = 0; i < g->nmember[table]; i++) {
-        const member *restrict to = members + i;
-        if (to->distance > t.reach[to->node * t.nblock])
-            continue;
-        const vec mean = mean_of_several(to, npoint, &several, t.tables, t.nrad);
-        const vec more = to->fraction * mean, *restrict here = t.content + to->pixel * t.nmap;
-        vec *restrict out = t.sums + to->node * FEW;
-        for (int64_t c = 0; c < count; c++) {
-            out[c] += (mean - more) * here[c];
-            out[FEW + c] += more * here[c];
-        }
+    int64_t ndue = 0;
+    for (int64_t n = 0; n < size; n++) {
+        due[ndue] = n;
+        ndue += haversine[n] <= most;
+    }
+    return ndue;
+}
+
+/* Add the pixels with some number of harmonics. */
+INLINE void sum_harmonics(summing to, slabs t, const gathered *g, const double *most,
+                          int64_t nblock, int64_t terms, int64_t count)
+{
+    const harmonic *restrict each = g->harmonics[terms - 1];
+    for (int64_t i = 0; i < g->nharmonic[terms - 1]; i++) {
+        const harmonic *p = each + i;
+        if (p->haversine <= most[p->node * nblock])
+            add_mean_of_pixel(to, mean_of_harmonic(t, p, terms), p->mean.pixel, p->node,
+                              p->mean.fraction, count);
     }
 }
 
@@ -100,15 +132,28 @@ INLINE void sum_members(summing t, const gathered *g, int64_t table, int64_t npo
 INLINE void sum_block(vec *sums, const gathered *g, const view *v, const response *r,
                       const maps *m, int64_t npixel, int64_t b, int64_t at, int64_t count)
 {
-    const summing t = {
-        r->nblock, r->nnode, r->nrad, m->nmap,
-        (const vec *)r->tables + b * r->nnode * r->nrad,
-        (const vec *)m->content + b * npixel * m->nmap + at,
-        r->reach + b, sums};
+    const slabs t = tables_of(r, b);
+    const summing to = {(const vec *)m->content + b * npixel * m->nmap + at, sums};
+    const points several = g->several;
+    const double *most = r->most + b;
     memset(sums + v->low * FEW, 0, (v->high - v->low) * FEW * sizeof *sums);
-    for (int64_t k = v->low; k + 1 < v->high; k++)
-        sum_singles(t, g->single, k, g->due, count);
-    sum_members(t, g, 1, 4, count);
-    sum_members(t, g, 2, 9, count);
-    sum_members(t, g, RAW, 0, count);
+    for (int64_t k = v->low; k + 1 < v->high; k++) {
+        const int64_t first = k * g->room, size = g->far.size[k];
+        if (most[k * r->nblock] < v->most[k]) {
+            const int64_t ndue
+                = list_due(g->due, g->far.haversine + first, size, most[k * r->nblock]);
+            sum_singles(to, t, g->singles + first, g->due, ndue, k, count);
+        } else
+            sum_singles(to, t, g->singles + first, NULL, size, k, count);
+    }
+    sum_harmonics(to, t, g, most, r->nblock, 1, count);
+    sum_harmonics(to, t, g, most, r->nblock, 2, count);
+    sum_harmonics(to, t, g, most, r->nblock, 3, count);
+    sum_harmonics(to, t, g, most, r->nblock, 4, count);
+    for (int64_t i = 0; i < g->nmember; i++) {
+        const member *p = g->members + i;
+        if (p->haversine <= most[p->node * r->nblock])
+            add_mean_of_pixel(to, mean_of_several(t, p, &several), p->pixel, p->node, p->fraction,
+                              count);
+    }
 }

@@ -62,15 +62,40 @@ class Group:
 
 
 def _multiply(
-    left: FloatArray, right: FloatArray, out: FloatArray, rows: IntArray | slice, first: bool
+    spectra: FloatArray,
+    seen: FloatArray,
+    out: FloatArray,
+    rows: IntArray | slice,
+    first: bool,
 ) -> None:
-    """Add a product to some rows, or put it there if it is the first; without a copy, if it can."""
-    if first and isinstance(rows, slice):
-        np.matmul(left, right, out=out[rows])
-    elif first:
-        out[rows] = left @ right
+    """Add spectra times what is seen to some rows, or put it there if it is the first.
+
+    spectra : (nrow, nenergy)
+    seen : (nevent, nenergy)
+    out : (any, nevent)
+
+    The rounding of a product depends on its shape, so that few events are done as a whole block.
+    """
+    nevent, nenergy = seen.shape
+    if nevent < EVENTS_AT_ONCE:
+        block = np.zeros((EVENTS_AT_ONCE, nenergy))
+        block[:nevent] = seen
+        product = (spectra @ block.T)[:, :nevent]
+    elif first and isinstance(rows, slice):
+        np.matmul(spectra, seen.T, out=out[rows])
+        return
     else:
-        out[rows] += left @ right
+        product = spectra @ seen.T
+    if first:
+        out[rows] = product
+    else:
+        out[rows] += product
+
+
+def _whole_blocks(windows: IntArray) -> slice:
+    """Range of true energies, in whole blocks, that holds the windows (nevent, 2) of all events."""
+    first, last = windows[:, 0].min(), windows[:, 1].max()
+    return slice(int(first // LANES) * LANES, int(-(-last // LANES)) * LANES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +152,11 @@ class Scan:
                 begun.add(key)
             for start in range(0, data.size, EVENTS_AT_ONCE):
                 here = slice(start, start + EVENTS_AT_ONCE)
-                seen, missing = self._see(group, data.part(here))
+                seen, missing, lit = self._see(group, data.part(here))
                 for n, owner in enumerate(group.owners):
                     left_out[owner][numbers[n], here] += missing[n]
-                    to = out[owner][:, here]
-                    _multiply(group.spectra[n], seen[n].T, to, rows[n], first[n])
+                    to, at = out[owner][:, here], lit[n]
+                    _multiply(group.spectra[n][:, at], seen[n][:, at], to, rows[n], first[n])
         return list(zip(out, left_out, strict=True))
 
     @property
@@ -177,22 +202,27 @@ class Scan:
         laid_out = EventMaps.of(maps) if maps else None
         return Group(owners, parts, spectra, weights, laid_out, peaks, beyond)
 
-    def _see(self, group: Group, data: Data) -> tuple[list[FloatArray], FloatArray]:
-        """What each part shows at each event, and a bound on what is left out.
+    def _see(self, group: Group, data: Data) -> tuple[list[FloatArray], FloatArray, list[slice]]:
+        """What each part shows at each event, a bound on what is left out, and where it shows it.
 
         The first (nevent, nenergy) by true energy, TeV-1 sr-1 per unit spectrum; the second
-        (npart, nevent), of the row for which it is largest over its expected counts.
+        (npart, nevent), of the row for which it is largest over its expected counts; the last
+        ranges of true energies outside which the first are zero.
         """
         exposure, response = self.exposure, self._response
         place = true_edge_places(exposure.response, data.energy)
         missing = np.zeros((len(group.parts), data.size))
         on_maps: Iterator[FloatArray] = iter(())
+        lit = [slice(None)] * len(group.parts)
         if group.maps is not None:
             mapped = [n for n, part in enumerate(group.parts) if part.map is not None]
-            shown, missing[mapped] = self._see_maps(
+            shown, missing[mapped], windows = self._see_maps(
                 group.maps, group.weights[mapped], group, data, place
             )
             on_maps = iter(shown)
+            for n, window in zip(mapped, windows, strict=True):
+                if group.parts[n].points is None:
+                    lit[n] = _whole_blocks(window)
         seen = []
         for part in group.parts:
             dark = np.zeros((data.size, response.widths.size)) if part.map is None else None
@@ -211,14 +241,14 @@ class Scan:
                     math.radians(exposure.psf.rad_max),
                     place,
                     response.widths,
-                    response.cumulative,
+                    exposure.response.edisp,
                     seen[-1],
                 )
-        return seen, missing
+        return seen, missing, lit
 
     def _see_maps(
         self, maps: EventMaps, weights: FloatArray, group: Group, data: Data, place: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> tuple[FloatArray, FloatArray, IntArray]:
         exposure = self.exposure
         windows = np.empty((len(weights), data.size, 2), dtype=np.int64)
         core = np.empty((data.size, 2), dtype=np.int64)
@@ -247,7 +277,7 @@ class Scan:
             core,
             place,
         )
-        return seen, missing
+        return seen, missing, windows
 
     @cached_property
     def _response(self) -> EventResponse:
@@ -257,7 +287,7 @@ class Scan:
         scales = np.radians(exposure.psf.scales)
         narrowest = np.minimum(scales[1:], scales[:-1])
         reach = np.maximum.reduceat(visited, starts, axis=1)
-        return EventResponse(
+        return EventResponse.of(
             SmoothPSF.of(exposure.psf, exposure.true.sky, reach),
             np.radians(exposure.response.offset),
             np.minimum.reduceat(narrowest, starts, axis=1),

@@ -14,11 +14,12 @@ from skymix.domains.gamma.psf_events import (
     EventResponse,
     EventSky,
     SmoothPSF,
-    event_rules,
     maps_to_events,
 )
+from skymix.domains.gamma.psf_table import pixel_rules
 
-SQUARES = 3
+HARMONICS = 4
+RAW = HARMONICS + 1
 
 
 def king(rad, sigma, gamma=2.0):
@@ -44,7 +45,7 @@ def response_of(exposure, reach):
     scales = np.radians(exposure.psf.scales)
     narrowest = np.minimum.reduceat(np.minimum(scales[1:], scales[:-1]), starts, axis=1)
     reach = np.radians(np.broadcast_to(reach, narrowest.shape).copy())
-    return EventResponse(
+    return EventResponse.of(
         SmoothPSF.of(exposure.psf, exposure.true.sky, reach),
         np.radians(exposure.response.offset),
         narrowest,
@@ -114,34 +115,45 @@ def look_up(table, distance, rad_max):
     return value * (place < nrad - 1)[:, None]
 
 
-def mean_psf(exposure, response, cell, lon, lat, level):
-    """Mean of the PSF over a true pixel at one level of the rule, (noffset, nenergy)."""
-    sky, ntrue = exposure.true.sky, exposure.true.energy.size
-    (nodes, weights, sizes), _ = event_rules()
-    n = sizes[level]
-    sides = np.array([np.diff(sky.lon_edges)[0], np.diff(sky.lat_edges)[0]])
-    if level < SQUARES:
-        part = (
-            np.degrees(response.psf.side)
-            / n
-            * np.array([1 / np.cos(np.radians(sky.lat[cell[0]])), 1])
-        )
-        sides = np.sqrt(np.maximum(sides**2 - part**2, 0) / max(n**2 - 1, 1))
-    dy, dx = np.meshgrid(*(side * nodes[level, :n] for side in sides[::-1]), indexing="ij")
-    weight = np.outer(weights[level, :n], weights[level, :n]).ravel()
+def blocks(table, ntrue):
+    """A table (nblock, noffset, nrad, LANES) as (noffset, nrad, ntrue)."""
+    table = table.transpose(1, 2, 0, 3)
+    return table.reshape(*table.shape[:2], -1)[..., :ntrue]
+
+
+def quadrature(exposure, cell, lon, lat, level):
+    """Mean of the PSF over a true pixel by one of the rules, (noffset, nenergy)."""
+    sky, (nodes, weights, sizes) = exposure.true.sky, pixel_rules()[0]
+    x, w = nodes[level, : sizes[level]], weights[level, : sizes[level]]
+    sides = np.diff(sky.lon_edges)[0], np.diff(sky.lat_edges)[0]
+    dy, dx = np.meshgrid(sides[1] * x, sides[0] * x, indexing="ij")
     distance = separation(
         (sky.lon[cell[1]] + dx).ravel(), (sky.lat[cell[0]] + dy).ravel(), lon, lat
     )
-    table = response.psf.tables[min(level, SQUARES)].transpose(1, 2, 0, 3)
-    table = table.reshape(*table.shape[:2], -1)[..., :ntrue]
-    return np.einsum("p,kpe->ke", weight, look_up(table, distance, exposure.psf.rad_max))
+    psf = look_up(exposure.psf.values, distance, exposure.psf.rad_max)
+    return np.einsum("p,kpe->ke", np.outer(w, w).ravel(), psf)
+
+
+def mean_by_terms(exposure, response, cell, lon, lat, terms):
+    """Mean of the PSF over a true pixel, and so many terms beside it, (noffset, nenergy)."""
+    sky, psf, ntrue = exposure.true.sky, response.psf, exposure.true.energy.size
+    at = sky.lon[cell[1]], sky.lat[cell[0]]
+    distance = np.atleast_1d(separation(*at, lon, lat))
+    north = np.sin(np.radians(at[1] - lat) / 2) ** 2 / np.sin(np.radians(distance[0]) / 2) ** 2
+    phi = np.arcsin(np.sqrt(min(north, 1.0)))
+    size, shape = psf.excess[:, cell[0]]
+    factors = [1.0, np.cos(4 * phi), shape * np.cos(2 * phi), np.cos(8 * phi), size]
+    tables = [blocks(t, ntrue) for t in (psf.means, *psf.harmonics)]
+    values = [look_up(t, distance, exposure.psf.rad_max)[:, 0] for t in tables]
+    total = sum(f * v for f, v in zip(factors[: terms + 1], values, strict=False))
+    return total if terms == 0 else np.maximum(total, 0)
 
 
 def plain_sums(exposure, response, maps, windows, lon, lat, energy):
     """What `maps_to_events` documents, pixel by pixel."""
     sky, least, ntrue = exposure.true.sky, response.psf.least, exposure.true.energy.size
     width = np.hypot(np.diff(sky.lon_edges)[0], np.diff(sky.lat_edges)[0]) / np.sqrt(2)
-    _, limits = event_rules()
+    _, limits = pixel_rules()
     block = np.arange(ntrue) // LANES
     nodes, fractions = exposure.map_nodes
     shares = share_of_energy(exposure, energy)
@@ -155,11 +167,13 @@ def plain_sums(exposure, response, maps, windows, lon, lat, energy):
             place = np.sqrt(distance / exposure.psf.rad_max) * (exposure.psf.values.shape[1] - 1)
             bin_ = min(int(place), exposure.psf.values.shape[1] - 1) // 8
             level = least[k, visited, bin_].max()
-            if level == SQUARES:
+            if level == RAW:
                 scale = np.degrees(response.scale[k].min())
                 ratio = width / max(scale, 0.4 * (distance - width))
-                level += int(np.argmax(ratio <= limits[SQUARES:]))
-            mean = mean_psf(exposure, response, cell, lon[n], lat[n], level)
+                rule = int(np.argmax(ratio <= limits))
+                mean = quadrature(exposure, cell, lon[n], lat[n], rule)
+            else:
+                mean = mean_by_terms(exposure, response, cell, lon[n], lat[n], level)
             at = ((1 - f) * mean[k] + f * mean[k + 1]) * seen[block]
             shared = (1 - f) * shares[n, k] + f * shares[n, k + 1]
             for c, one in enumerate(maps):
@@ -217,7 +231,7 @@ def test_means_over_pixels_are_those_of_fine_quadratures(profile, scale, error, 
     maps = some_maps(exposure, 2)
     windows = np.tile([0, exposure.true.energy.size], (len(maps), lon.size, 1))
     response = response_of(exposure, 5.0)
-    assert set(np.unique(response.psf.least)) >= {0, 1, 2}
+    assert {0, 1} <= set(np.unique(response.psf.least)) <= {*range(HARMONICS + 1), RAW}
     found = call(exposure, response, maps, windows, lon, lat, energy)
     expected = fine_sums(exposure, maps, lon, lat, energy, 20)
     found, expected = found.sum(axis=2), expected.sum(axis=2)
@@ -225,42 +239,56 @@ def test_means_over_pixels_are_those_of_fine_quadratures(profile, scale, error, 
     np.testing.assert_allclose(found, expected, rtol=error, atol=error * expected.max())
 
 
-def test_mean_over_a_pixel_may_be_that_of_few_points() -> None:
-    """Where the kernel takes few points, they agree with the finest rule on the PSF itself."""
+def test_mean_over_a_pixel_may_be_that_of_a_table() -> None:
+    """Where the kernel looks means up, they agree with the finest rule on the PSF itself."""
     exposure = exposure_of()
     lon, lat, energy = some_events()
     maps = some_maps(exposure, 2)
     windows = np.tile([0, exposure.true.energy.size], (len(maps), lon.size, 1))
     response = response_of(exposure, 5.0)
-    raw = replace(response.psf, least=np.full_like(response.psf.least, SQUARES))
-    few, many = (
+    raw = replace(response.psf, least=np.full_like(response.psf.least, RAW))
+    found, exact = (
         call(exposure, r, maps, windows, lon, lat, energy)
         for r in (response, replace(response, psf=raw))
     )
-    assert not np.array_equal(few, many)
-    np.testing.assert_allclose(few.sum(axis=2), many.sum(axis=2), rtol=3e-4)
+    assert not np.array_equal(found, exact)
+    np.testing.assert_allclose(found.sum(axis=2), exact.sum(axis=2), rtol=1.5e-4)
 
 
-def test_tables_hold_the_psf_and_its_means_over_turned_squares() -> None:
+def test_tables_hold_the_psf_and_its_means() -> None:
     exposure = exposure_of()
     psf = SmoothPSF.of(exposure.psf, exposure.true.sky, np.array([[1.0] * 3]))
-    ntrue = exposure.true.energy.size
-    tables = psf.tables.transpose(0, 2, 3, 1, 4)
-    tables = tables.reshape(*tables.shape[:3], -1)
-    np.testing.assert_array_equal(tables[SQUARES][..., :ntrue], exposure.psf.values)
-    assert not tables[..., ntrue:].any()
-    x = (np.arange(40) + 0.5) / 40 - 0.5
-    turn = np.exp(1j * np.radians(22.5))
-    for t in range(SQUARES):
-        side = np.degrees(psf.side) / (t + 1)
-        for r in (0, 150, 300, 450):
-            at = exposure.response.rad[r] + side * turn * (x[:, None] + 1j * x)
-            mean = look_up(exposure.psf.values, np.abs(at).ravel(), exposure.psf.rad_max)
-            mean = mean.mean(axis=1)
-            # Three points a side: where they do not do, the table is not used.
-            peak = exposure.psf.values.max(axis=1)
-            assert np.abs(tables[t, :, r, :ntrue] - mean).max() < 0.02 * peak.max()
-            wide = exposure.psf.scales > 1.4 * side
-            np.testing.assert_allclose(
-                (tables[t, :, r, :ntrue] / peak)[wide], (mean / peak)[wide], atol=5e-5
+    ntrue, side = exposure.true.energy.size, np.degrees(psf.side)
+    values = exposure.psf.values
+    np.testing.assert_array_equal(blocks(psf.raw, ntrue), np.where(values < 1e-250, 0, values))
+    for table in (psf.raw, psf.means, *psf.harmonics):
+        assert not table.transpose(1, 2, 0, 3).reshape(*table.shape[1:3], -1)[..., ntrue:].any()
+    peak = values.max(axis=1)
+    wide = exposure.psf.scales > side / 3
+    x = (np.arange(60) + 0.5) / 60 - 0.5
+    excess = 0.01
+    for r in (0, 100, 200, 300, 450):
+        radius = exposure.response.rad[r]
+        # By the angle, and then the area, of the square, its excess in shape and in size.
+        means = {}
+        for size, shape in ((0, 0), (0, excess), (excess, 0), (-excess, 0)):
+            sides = side * np.sqrt([1 + size + shape, 1 + size - shape])
+            phi = (np.arange(16) + 0.5) * np.pi / 32
+            at = (
+                radius * np.exp(1j * phi)[:, None, None] + sides[0] * x[:, None] + sides[1] * 1j * x
             )
+            found = look_up(values, np.abs(at).ravel(), exposure.psf.rad_max)
+            means[size, shape] = found.reshape(len(found), phi.size, -1, ntrue).mean(axis=2)
+        square, longer, larger, smaller = means.values()
+        expected = [
+            square.mean(axis=1),
+            2 * np.einsum("p,kpe->ke", np.cos(4 * phi) / phi.size, square),
+            2 * np.einsum("p,kpe->ke", np.cos(2 * phi) / phi.size, longer) / excess,
+            2 * np.einsum("p,kpe->ke", np.cos(8 * phi) / phi.size, square),
+            (larger - smaller).mean(axis=1) / (2 * excess),
+        ]
+        for table, one in zip((psf.means, *psf.harmonics), expected, strict=True):
+            made = blocks(table, ntrue)[:, r]
+            # Means that no pixel needs are not made, nor harmonics far away.
+            made = np.where(made == 0, one, made)
+            np.testing.assert_allclose((made / peak)[wide], (one / peak)[wide], atol=2e-4)
