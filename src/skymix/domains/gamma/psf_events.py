@@ -23,6 +23,9 @@ from skymix.domains.gamma.psf_table import PSFTable, pixel_rules
 LANES = 8
 _STRIDE = 8
 _HARMONICS = 4
+_RAW = _HARMONICS + 1
+# Fewer points than these are spread by quadratures: tables of means would take longer to make.
+FEW_POINTS = 20
 # Events of a square of the sky of this side, in deg, are done one after the other.
 _TILE = 0.5
 
@@ -98,8 +101,10 @@ class SmoothPSF:
     table: PSFTable
 
     @classmethod
-    def of(cls, table: PSFTable, sky: SkyGrid, reach: FloatArray) -> "SmoothPSF":
-        """Means over squares of the size of a sky's pixels, for `EventResponse.reach`."""
+    def of(
+        cls, table: PSFTable, sky: SkyGrid, reach: FloatArray, with_means: bool = True
+    ) -> "SmoothPSF":
+        """Means over squares of the size of a sky's pixels, for `EventResponse.reach`, or none."""
         noffset, nrad, nenergy = table.values.shape
         nblock, nbin = -(-nenergy // LANES), (nrad - 1) // _STRIDE + 1
         squares = np.broadcast_arrays(*(length**2 for length in _lengths(sky)))
@@ -110,13 +115,13 @@ class SmoothPSF:
         unlike = np.ascontiguousarray(excess[:, [squares[0].argmax(), squares[0].argmin()]].T)
         raw, means = (_aligned_zeros(nblock, noffset, nrad, LANES) for _ in range(2))
         harmonics = _aligned_zeros(_HARMONICS, nblock, noffset, nrad, LANES)
-        least = np.empty((noffset - 1, nblock, nbin), dtype=np.uint8)
+        least = np.full((noffset - 1, nblock, nbin), _RAW, dtype=np.uint8)
         starts = np.arange(0, nenergy, LANES)
         scale = np.radians(np.minimum.reduceat(table.scales, starts, axis=1))
         farthest, side = reach.max(axis=0), math.radians(math.sqrt(middle))
         arguments = _structure(
             *(noffset, nrad, nenergy, nblock, nbin, math.radians(table.rad_max), side, unlike),
-            *(farthest, scale, table.values, raw, means, harmonics, least),
+            *(farthest, scale, table.values, int(with_means), raw, means, harmonics, least),
         )
         _call(_library().skymix_smooth_psf, arguments)
         return cls(raw, means, harmonics, least, side, excess, table)

@@ -16,6 +16,7 @@
 #define TINY 1e-250   /* less is nothing: arithmetic with denormal numbers is slow */
 
 enum {
+    TERMS = 1 + HARMONICS, /* the mean, and what is beside it */
     FINE = 6,    /* points on a side near the centre */
     COARSE = 3,  /* farther away */
     UNLIKE = 6,  /* two pixels at three angles */
@@ -30,9 +31,10 @@ typedef struct {
     const double *farthest; /* (nblock) farthest pixels that are visited, rad */
     const double *scale;    /* (nnode, nblock) width of the PSF */
     const double *psf;      /* (nnode, nrad, nenergy) */
+    int64_t with_means;     /* whether to fill more than the first of the tables */
     double *raw, *means;    /* (nblock, nnode, nrad, LANES), output, zero on entry */
     double *harmonics;      /* (HARMONICS, nblock, nnode, nrad, LANES), the same */
-    uint8_t *least;         /* (nnode - 1, nblock, nbin) what pixels are, output */
+    uint8_t *least;         /* (nnode - 1, nblock, nbin) what pixels are, output; RAW on entry */
 } smoothing;
 
 /* Sums over radial nodes, `count` of them, from the first node on. */
@@ -115,26 +117,31 @@ static void add_mean_of_angles(const smoothing *s, combination *to, double radiu
         add_mean(s, to, (rectangle){0.0, 0.0, radius, (a + 0.5) * M_PI / 12.0}, FINE, third);
 }
 
+/* Weights of the mean far from the centre. */
 static void weigh_mean(const smoothing *s, combination *to, double radius)
 {
     add_mean_of_angles(s, to, radius, (double[]){1.0});
 }
 
-/* Weights of the terms beside it. */
-static void weigh_harmonics(const smoothing *s, combination *to, double radius)
+/* Weights of the mean and of the terms beside it. */
+static void weigh_terms(const smoothing *s, combination *to, double radius)
 {
     for (int a = 0; a < 3; a++) {
         const double phi = (a + 0.5) * M_PI / 12.0;
-        const double square[] = {2.0 / 3.0 * cos(4.0 * phi), 0.0, 2.0 / 3.0 * cos(8.0 * phi), 0.0};
-        const double larger[] = {0.0, 0.0, 0.0, 1.0 / (6.0 * EXCESS)};
-        const double smaller[] = {0.0, 0.0, 0.0, -1.0 / (6.0 * EXCESS)};
+        const double square[TERMS]
+            = {1.0 / 3.0, 2.0 / 3.0 * cos(4.0 * phi), 0.0, 2.0 / 3.0 * cos(8.0 * phi)};
         add_mean(s, to, (rectangle){0.0, 0.0, radius, phi}, FINE, square);
+    }
+    for (int a = 0; a < 2; a++) {
+        const double phi = (a + 0.5) * M_PI / 8.0;
+        const double larger[TERMS] = {[HARMONICS] = 0.25 / EXCESS};
+        const double smaller[TERMS] = {[HARMONICS] = -0.25 / EXCESS};
         add_mean(s, to, (rectangle){EXCESS, 0.0, radius, phi}, FINE, larger);
         add_mean(s, to, (rectangle){-EXCESS, 0.0, radius, phi}, FINE, smaller);
     }
     for (int a = 0; a < 4; a++) {
         const double phi = (a + 0.5) * M_PI / 8.0;
-        const double longer[] = {0.0, cos(2.0 * phi) / (2.0 * EXCESS), 0.0, 0.0};
+        const double longer[TERMS] = {0.0, 0.0, cos(2.0 * phi) / (2.0 * EXCESS)};
         add_mean(s, to, (rectangle){0.0, EXCESS, radius, phi}, FINE, longer);
     }
 }
@@ -177,21 +184,23 @@ static int combine(const smoothing *s, combination *out, double *dense, double r
     return 0;
 }
 
-/* A single sum of the rows of a slab. */
-INLINE vec add_up_one(const combination *c, const vec *raw)
+/* One of the sums of the rows of a slab. */
+INLINE vec add_up_one(const combination *c, const vec *raw, int64_t which)
 {
     /* Four parts, of which none waits for another. */
+    const double *weights = c->weights + which;
+    const int64_t count = c->count;
     vec part[4] = {0};
     int64_t q = 0;
     for (; q + 4 <= c->size; q += 4)
         for (int64_t t = 0; t < 4; t++)
-            part[t] += c->weights[q + t] * raw[c->first + q + t];
+            part[t] += weights[(q + t) * count] * raw[c->first + q + t];
     for (; q < c->size; q++)
-        part[0] += c->weights[q] * raw[c->first + q];
+        part[0] += weights[q * count] * raw[c->first + q];
     return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
-/* Sums of the rows of a slab; `count` is that of the combination. */
+/* All sums of the rows of a slab; `count` is that of the combination. */
 INLINE void add_up(const combination *c, const vec *raw, int64_t count, vec *restrict sums)
 {
     const double *restrict weights = c->weights;
@@ -211,17 +220,17 @@ INLINE int exceeds(vec error, vec mean, vec peak)
     return 0;
 }
 
-/* The combinations of every radial node, and those of each STRIDE-th that are to be checked; of
- * harmonics there are none far from the centre. */
+/* The combinations of every radial node, of all terms or far from the centre the mean, and those of
+ * each STRIDE-th that are to be checked. */
 typedef struct {
-    combination *means, *harmonics, *checks;
+    combination *terms, *checks;
 } operators;
 
 /* What pixels at a radial node are. */
 INLINE uint8_t choose(const smoothing *s, operators o, const vec *raw, int64_t r, double scale)
 {
     const double radius = radius_of(s, r), smooth = larger(scale, FARTHER * (radius - s->side));
-    vec checks[CHECKS], error[UNLIKE], harmonics[HARMONICS];
+    vec checks[CHECKS], error[UNLIKE], terms[TERMS];
     int due = SINGLE, enough = s->side <= ENOUGH * smooth;
     if (s->side > WIDEST * smooth)
         return RAW;
@@ -230,17 +239,17 @@ INLINE uint8_t choose(const smoothing *s, operators o, const vec *raw, int64_t r
         error[i] = checks[i] - checks[UNLIKE];
         enough = enough && !exceeds(error[i], checks[i], raw[0]);
     }
-    if (!enough && !o.harmonics[r].weights)
+    if (!enough && o.terms[r].count == 1)
         return RAW;
     if (!enough)
-        add_up(o.harmonics + r, raw, HARMONICS, harmonics);
+        add_up(o.terms + r, raw, TERMS, terms);
     for (; !enough && due < HARMONICS; due++) {
         enough = 1;
         for (int i = 0; i < UNLIKE; i++) {
             const double *excess = s->unlike + i / 3 * 2;
             const double fourfold = i % 3 == 1 ? -1.0 : 1.0, twofold = 1 - i % 3;
             const double factors[] = {fourfold, excess[1] * twofold, 1.0, excess[0]};
-            error[i] -= factors[due] * harmonics[due];
+            error[i] -= factors[due] * terms[1 + due];
             enough = enough && !exceeds(error[i], checks[i], raw[0]);
         }
     }
@@ -257,22 +266,25 @@ CLONES static void choose_all(const smoothing *s, operators o, const vec *raw, i
                                           : RAW;
 }
 
-/* Fill the tables of means, or all, at the radial nodes of a bin and the first of the next. */
-CLONES static void fill(const smoothing *s, operators o, int64_t slab, int64_t bin, int all)
+/* Fill the tables of the mean and of so many harmonics at the radial nodes of a bin and the first of
+ * the next. */
+CLONES static void fill(const smoothing *s, operators o, int64_t slab, int64_t bin, int due)
 {
+    const int64_t each = s->nblock * s->nnode * s->nrad, last = (bin + 1) * STRIDE;
     const vec *raw = (vec *)s->raw + slab * s->nrad;
     vec *means = (vec *)s->means + slab * s->nrad;
-    vec terms[HARMONICS], *harmonics = (vec *)s->harmonics + slab * s->nrad;
-    const int64_t each = s->nblock * s->nnode * s->nrad;
-    for (int64_t r = bin * STRIDE; r <= (bin + 1) * STRIDE && r < s->nrad; r++) {
-        if (o.means[r].weights)
-            means[r] = add_up_one(o.means + r, raw);
-        if (!all || !o.harmonics[r].weights)
-            continue;
-        add_up(o.harmonics + r, raw, HARMONICS, terms);
-        for (int64_t h = 0; h < HARMONICS; h++)
-            harmonics[h * each + r] = terms[h];
-    }
+    vec *harmonics = (vec *)s->harmonics + slab * s->nrad, terms[TERMS];
+    for (int64_t r = bin * STRIDE; r <= last && r < s->nrad && o.terms[r].weights; r++)
+        if (due <= 1 || o.terms[r].count == 1) {
+            means[r] = add_up_one(o.terms + r, raw, 0);
+            if (due == 1 && o.terms[r].count > 1)
+                harmonics[r] = add_up_one(o.terms + r, raw, 1);
+        } else {
+            add_up(o.terms + r, raw, TERMS, terms);
+            means[r] = terms[0];
+            for (int64_t h = 0; h < HARMONICS; h++)
+                harmonics[h * each + r] = terms[1 + h];
+        }
 }
 
 /* Radial nodes out to the first at or beyond a radius. */
@@ -288,9 +300,9 @@ static int weigh_rows(const smoothing *s, operators o, int64_t filled)
     int failed = !dense;
     for (int64_t r = 0; r < filled && !failed; r++) {
         const double radius = radius_of(s, r);
-        failed = combine(s, o.means + r, dense, radius, 1, weigh_mean);
-        if (!failed && radius <= WITHIN * s->side)
-            failed = combine(s, o.harmonics + r, dense, radius, HARMONICS, weigh_harmonics);
+        failed = radius > WITHIN * s->side
+                     ? combine(s, o.terms + r, dense, radius, 1, weigh_mean)
+                     : combine(s, o.terms + r, dense, radius, TERMS, weigh_terms);
         if (!failed && r % STRIDE == 0)
             failed = combine(s, o.checks + r / STRIDE, dense, radius, CHECKS, weigh_checks);
     }
@@ -315,8 +327,9 @@ static void take_worse(const smoothing *s, operators o, const uint8_t *seen, int
                 s->least[(k * s->nblock + b) * s->nbin + i] = due;
             }
             /* A node serves what lies below it and what lies above. */
+            const int low = due % RAW, high = before % RAW;
             if (due < RAW || before < RAW)
-                fill(s, o, b * s->nnode + k, i, due % RAW > SINGLE || before % RAW > SINGLE);
+                fill(s, o, b * s->nnode + k, i, low > high ? low : high);
             before = due;
         }
     }
@@ -328,14 +341,15 @@ static void take_worse(const smoothing *s, operators o, const uint8_t *seen, int
  */
 int64_t skymix_smooth_psf(const smoothing *s)
 {
-    const int64_t ncombination = 2 * s->nrad + s->nbin;
+    const int64_t ncombination = s->nrad + s->nbin;
     combination *all = calloc(ncombination, sizeof *all);
-    const operators o = {all, all + s->nrad, all + 2 * s->nrad};
+    const operators o = {all, all + s->nrad};
     uint8_t *seen = malloc(s->nnode * s->nbin);
     double most = 0.0;
     for (int64_t b = 0; b < s->nblock; b++)
         most = larger(most, s->farthest[b]);
-    const int failed = !all || !seen || weigh_rows(s, o, nodes_within(s, most));
+    const int failed
+        = !all || !seen || (s->with_means && weigh_rows(s, o, nodes_within(s, most)));
     for (int64_t b = 0; b < s->nblock && !failed; b++) {
         /* The points of the farthest pixels, square or not, are within two sides. */
         const int64_t seen_to = nodes_within(s, s->farthest[b] + 2.0 * s->side);
@@ -349,9 +363,12 @@ int64_t skymix_smooth_psf(const smoothing *s)
                 for (int64_t l = 0; l < count; l++)
                     raw[r * LANES + l] = psf[l] < TINY ? 0.0 : psf[l];
             }
-            choose_all(s, o, (vec *)raw, filled, s->scale[k * s->nblock + b], seen + k * s->nbin);
+            if (s->with_means)
+                choose_all(s, o, (vec *)raw, filled, s->scale[k * s->nblock + b],
+                           seen + k * s->nbin);
         }
-        take_worse(s, o, seen, b);
+        if (s->with_means)
+            take_worse(s, o, seen, b);
     }
     for (int64_t i = 0; all && i < ncombination; i++)
         free(all[i].weights);

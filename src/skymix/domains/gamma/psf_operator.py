@@ -19,7 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skymix.axes import FloatArray, IntArray, SkyGrid
-from skymix.domains.gamma.psf_events import LANES, SmoothPSF, cell_of, spread_points
+from skymix.domains.gamma.psf_events import (
+    FEW_POINTS,
+    LANES,
+    SmoothPSF,
+    cell_of,
+    spread_points,
+)
 from skymix.domains.gamma.psf_pixels import (
     add_block,
     apply_rows,
@@ -359,7 +365,7 @@ def points_to_pixels(
     reach = np.radians(reach + 0.5 * math.hypot(*cell_of(data_sky)))
     scale = np.minimum.reduceat(np.minimum(near.scales[1:], near.scales[:-1]), starts, axis=1)
     found = spread_points(
-        SmoothPSF.of(near, data_sky, reach),
+        SmoothPSF.of(near, data_sky, reach, with_means=lon.size >= FEW_POINTS),
         np.radians(scale),
         reach,
         data_sky,

@@ -5,6 +5,7 @@ import pytest
 from tests.synthetic import gaussian_psf
 
 from skymix.axes import SkyGrid, separation
+from skymix.domains.gamma.psf_events import FEW_POINTS
 from skymix.domains.gamma.psf_operator import grid_to_pixels, points_to_pixels
 from skymix.domains.gamma.psf_table import PSFTable, difference_rules, psf_containment
 
@@ -83,16 +84,17 @@ def test_offset_nodes_share_by_their_interpolation_weight(table, skies) -> None:
     np.testing.assert_allclose(sums[:, :, 1], sums[:, :, 0] / 3, rtol=1e-12)
 
 
-def test_points_to_pixels_is_the_mean_over_the_data_cell(table, skies) -> None:
+@pytest.mark.parametrize("npoint", [1, FEW_POINTS])
+def test_points_to_pixels_is_the_mean_over_the_data_cell(table, skies, npoint) -> None:
+    """By quadratures if there is one point, with tables of means if there are many."""
     _, data = skies
-    lon, lat = np.array([0.07]), np.array([20.03])
-    zero = np.zeros(1)
-    sums = points_to_pixels(
-        lon, lat, np.ones((1, 3)), data, zero.astype(np.int64), zero, table
-    ).sum(axis=2)
+    lon, lat, zero = np.full(npoint, 0.07), np.full(npoint, 20.03), np.zeros(npoint)
+    content = np.full((npoint, SIGMAS.size), 1 / npoint)
+    node = zero.astype(np.int64)
+    sums = points_to_pixels(lon, lat, content, data, node, zero, table).sum(axis=2)
     for cell in [(3, 3), (3, 2), (2, 4)]:
         lon2, lat2, w2 = subpixels(data, cell, 300)
-        r = separation(lon, lat, lon2, lat2)
+        r = separation(lon[0], lat[0], lon2, lat2)
         expected = [gaussian_psf(r, s) @ w2 for s in SIGMAS]
         np.testing.assert_allclose(sums[cell], expected, rtol=4e-3, atol=2e-5)
 
