@@ -74,7 +74,7 @@ INLINE void open_window(view *v, const response *r, const events *ev, int64_t nm
             for (int64_t i = 0; i < r->nbin; i++)
                 least[i] = due[i] > least[i] ? due[i] : least[i];
         }
-        v->single[k] = first_single(r, least);
+        v->single_from[k] = first_single(r, least);
     }
 }
 
@@ -248,7 +248,7 @@ CLONES static int shine(gathered *g, view *v, const response *r, const sky *s, c
     v->narrow[k] = r->scale[at];
     for (int64_t i = 0; i < r->nbin; i++)
         least[i] = r->least[at * r->nbin + i];
-    v->single[k] = first_single(r, least);
+    v->single_from[k] = first_single(r, least);
     if (gather(g, v, r, s, d->lon[n], d->lat[n]))
         return 1;
     for (int64_t i = 0; i < g->far.size[k]; i++) {

@@ -26,6 +26,8 @@ _HARMONICS = 4
 _RAW = _HARMONICS + 1
 # Fewer points than these are spread by quadratures: tables of means would take longer to make.
 FEW_POINTS = 20
+# Choices are made at every eighth radial node, so that there must be many.
+_FEWEST_NODES = 100
 # Events of a square of the sky of this side, in deg, are done one after the other.
 _TILE = 0.5
 
@@ -121,7 +123,8 @@ class SmoothPSF:
         farthest, side = reach.max(axis=0), math.radians(math.sqrt(middle))
         arguments = _structure(
             *(noffset, nrad, nenergy, nblock, nbin, math.radians(table.rad_max), side, unlike),
-            *(farthest, scale, table.values, int(with_means), raw, means, harmonics, least),
+            *(farthest, scale, table.values, int(with_means and nrad >= _FEWEST_NODES)),
+            *(raw, means, harmonics, least),
         )
         _call(_library().skymix_smooth_psf, arguments)
         return cls(raw, means, harmonics, least, side, excess, table)

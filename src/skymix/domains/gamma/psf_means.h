@@ -134,10 +134,10 @@ static void weigh_terms(const smoothing *s, combination *to, double radius)
     }
     for (int a = 0; a < 2; a++) {
         const double phi = (a + 0.5) * M_PI / 8.0;
-        const double larger[TERMS] = {[HARMONICS] = 0.25 / EXCESS};
-        const double smaller[TERMS] = {[HARMONICS] = -0.25 / EXCESS};
-        add_mean(s, to, (rectangle){EXCESS, 0.0, radius, phi}, FINE, larger);
-        add_mean(s, to, (rectangle){-EXCESS, 0.0, radius, phi}, FINE, smaller);
+        const double grown[TERMS] = {[HARMONICS] = 0.25 / EXCESS};
+        const double shrunk[TERMS] = {[HARMONICS] = -0.25 / EXCESS};
+        add_mean(s, to, (rectangle){EXCESS, 0.0, radius, phi}, FINE, grown);
+        add_mean(s, to, (rectangle){-EXCESS, 0.0, radius, phi}, FINE, shrunk);
     }
     for (int a = 0; a < 4; a++) {
         const double phi = (a + 0.5) * M_PI / 8.0;
@@ -256,7 +256,8 @@ INLINE uint8_t choose(const smoothing *s, operators o, const vec *raw, int64_t r
     return enough ? due : RAW;
 }
 
-/* What pixels of a block at one offset node are, by bins of radial nodes. */
+/* What pixels of a block at one offset node are, by bins of radial nodes; farther than any pixel
+ * the same as in the bin before. */
 CLONES static void choose_all(const smoothing *s, operators o, const vec *raw, int64_t filled,
                               double scale, uint8_t *seen)
 {
@@ -266,8 +267,8 @@ CLONES static void choose_all(const smoothing *s, operators o, const vec *raw, i
                                           : RAW;
 }
 
-/* Fill the tables of the mean and of so many harmonics at the radial nodes of a bin and the first of
- * the next. */
+/* Fill the tables of the mean and of so many harmonics at the radial nodes of a bin, and at the
+ * first of the next. */
 CLONES static void fill(const smoothing *s, operators o, int64_t slab, int64_t bin, int due)
 {
     const int64_t each = s->nblock * s->nnode * s->nrad, last = (bin + 1) * STRIDE;
@@ -311,8 +312,9 @@ static int weigh_rows(const smoothing *s, operators o, int64_t filled)
 }
 
 /* What is due between two offset nodes: the worse of these, and of a bin and the next. Then the
- * tables that this needs are filled. */
-static void take_worse(const smoothing *s, operators o, const uint8_t *seen, int64_t b)
+ * tables that this needs are filled, as far as pixels are visited. */
+static void take_worse(const smoothing *s, operators o, const uint8_t *seen, int64_t b,
+                       int64_t filled)
 {
     for (int64_t i = 0; i < s->nbin; i++) {
         int before = RAW;
@@ -326,9 +328,9 @@ static void take_worse(const smoothing *s, operators o, const uint8_t *seen, int
                 due = low > high ? low : high;
                 s->least[(k * s->nblock + b) * s->nbin + i] = due;
             }
-            /* A node serves what lies below it and what lies above. */
+            /* A node serves what lies below it and what lies above; RAW needs no means. */
             const int low = due % RAW, high = before % RAW;
-            if (due < RAW || before < RAW)
+            if (i * STRIDE < filled && (due < RAW || before < RAW))
                 fill(s, o, b * s->nnode + k, i, low > high ? low : high);
             before = due;
         }
@@ -368,7 +370,7 @@ int64_t skymix_smooth_psf(const smoothing *s)
                            seen + k * s->nbin);
         }
         if (s->with_means)
-            take_worse(s, o, seen, b);
+            take_worse(s, o, seen, b, filled);
     }
     for (int64_t i = 0; all && i < ncombination; i++)
         free(all[i].weights);

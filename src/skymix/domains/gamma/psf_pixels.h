@@ -20,17 +20,17 @@ typedef struct {
     double fraction, haversine;
 } member;
 
-/* Pixels by their lower offset node, so many in all and of each. */
+/* Pixels by their lower offset node, and how many. */
 typedef struct {
-    int64_t *size;        /* (nnode) */
-    double *haversine;    /* (nnode, room) */
+    int64_t *size;     /* (nnode) */
+    double *haversine; /* (nnode, room) */
     int64_t *pixel;
 } listed;
 
 typedef struct {
     int64_t room, nmap;
-    single *singles;                /* (nnode, room), as `far` lists them */
-    listed far, near;               /* singles, and what may be none */
+    listed far, near;               /* certain singles, and pixels that may be something else */
+    single *singles;                /* (nnode, room): the far ones, then those of the near */
     harmonic *harmonics[HARMONICS]; /* by the number of their terms, from 1 */
     member *members;
     int64_t nharmonic[HARMONICS], nmember;
@@ -46,7 +46,7 @@ typedef struct {
     double radius;                    /* out to which pixels are seen, rad */
     double *reach;  /* (nnode - 1) of the PSF in these blocks */
     double *most;   /* (nnode) haversine of the same, -1 where nothing is seen */
-    double *single; /* (nnode - 1) haversine from which on pixels are single values */
+    double *single_from; /* (nnode - 1) haversine from which on pixels are certain singles */
     double end;     /* haversine of the last radial node, from which on there is nothing */
     double *narrow; /* (nnode - 1) width of the PSF */
     double *share;  /* (nnode, LANES), padded to a whole group of nodes */
@@ -54,6 +54,7 @@ typedef struct {
     /* Rows that are seen, with the parts of their haversines and the columns within the radius. */
     int64_t south, north;
     double *rise, *cosines;   /* (nlat) */
+    double *up;               /* (nlat) sine of half the way up to a row */
     int64_t *west, *east;     /* (nlat) */
     double *square;           /* (nlon) */
 } view;
@@ -70,15 +71,15 @@ INLINE void find_rows(view *v, const sky *s, double most, double lon, double lat
     if (v->south >= v->north)
         return;
     const double *restrict cosine = s->cosine;
-    double *restrict rise = v->rise, *restrict cosines = v->cosines;
+    double *restrict rise = v->rise, *restrict cosines = v->cosines, *restrict up = v->up;
     int64_t *restrict first = v->west, *restrict last = v->east;
     const double least = event_cosine * smaller(cosine[v->south], cosine[v->north - 1]);
     const double at = (lon - s->lon[0]) / s->pixel + 1.0, per = 1.0 / s->pixel;
     const int small = v->radius < 0.5 && most < NEAR * least;
     if (small && s->nlon * s->pixel < 5.0)
         for (int64_t i = v->south; i < v->north; i++) {
-            const double up = small_sine(0.5 * (s->lat[i] - lat));
-            rise[i] = up * up;
+            up[i] = small_sine(0.5 * (s->lat[i] - lat));
+            rise[i] = up[i] * up[i];
             cosines[i] = cosine[i] * event_cosine;
             /* Pixels farther than this in longitude are out of reach. */
             const double far = small_angle(larger(0.0, most - rise[i]) / cosines[i]) * per + 1e-6;
@@ -87,8 +88,8 @@ INLINE void find_rows(view *v, const sky *s, double most, double lon, double lat
         }
     else
         for (int64_t i = v->south; i < v->north; i++) {
-            const double up = sine(0.5 * (s->lat[i] - lat));
-            rise[i] = up * up;
+            up[i] = sine(0.5 * (s->lat[i] - lat));
+            rise[i] = up[i] * up[i];
             cosines[i] = cosine[i] * event_cosine;
             const double across = larger(0.0, most - rise[i]) / larger(cosines[i], 1e-9);
             const double far = angle(across) * per + 1e-6;
@@ -121,7 +122,7 @@ INLINE void find_rows(view *v, const sky *s, double most, double lon, double lat
 INLINE void list_part(gathered *g, const view *v, int64_t k, double rise, double cosines,
                       int64_t row, int64_t from, int64_t to)
 {
-    const double most = v->most[k], single = v->single[k], last = smaller(most, v->end);
+    const double most = v->most[k], single = v->single_from[k], last = smaller(most, v->end);
     const double *restrict square = v->square;
     double *restrict far = g->far.haversine + k * g->room;
     int64_t *restrict far_pixel = g->far.pixel + k * g->room, n = g->far.size[k];
@@ -182,8 +183,11 @@ INLINE void add_singles(gathered *g, const view *v, const response *r, const sky
 INLINE void add_harmonic(gathered *g, const view *v, const sky *s, single mean, int64_t terms,
                          int64_t k, int64_t i, double h)
 {
-    /* Of the angle to the pixel's sides, by its cosine squared. */
-    const double twofold = h > 0.0 ? 1.0 - 2.0 * v->rise[i] / h : 1.0;
+    /* Of the direction to the event, seen from the pixel: its share of north. */
+    const double rise = v->rise[i], tangent = s->sine[i] / s->cosine[i];
+    const double north = 2.0 * (tangent * (h - rise) - v->up[i] * sqrt(1.0 - rise));
+    const double squared = 2.0 * h * (1.0 - h);
+    const double twofold = squared > 0.0 ? larger(-1.0, 1.0 - north * north / squared) : 1.0;
     const double fourfold = 2.0 * twofold * twofold - 1.0;
     g->harmonics[terms - 1][g->nharmonic[terms - 1]++] = (harmonic){
         mean, k, h,
@@ -279,7 +283,7 @@ static int reserve(gathered *g, view *v, const response *r, const sky *s, int64_
     memset(g, 0, sizeof *g);
     memset(v, 0, sizeof *v);
     const double edge = sin(0.5 * smaller(r->rad_max, M_PI) * (1.0 - 1e-12));
-    v->end = edge * edge;
+    v->end = smaller(edge * edge, 1.0 - 1e-15);
     v->first = -1; /* no window yet */
     g->room = room;
     g->nmap = nmap;
@@ -289,7 +293,7 @@ static int reserve(gathered *g, view *v, const response *r, const sky *s, int64_
     }
     g->members = malloc(room * sizeof *g->members);
     g->singles = malloc(each * sizeof *g->singles);
-    double *on_sky = malloc((2 * each + room + 2 * s->nlat + s->nlon) * sizeof *on_sky);
+    double *on_sky = malloc((2 * each + room + 3 * s->nlat + s->nlon) * sizeof *on_sky);
     int64_t *numbers = malloc((2 * each + room + 2 * s->nlat) * sizeof *numbers);
     double *by_node = malloc((r->nnode * 4 + (r->nnode + LANES) * LANES) * sizeof *by_node);
     int64_t *counts = calloc(r->nnode * (r->nbin + 2), sizeof *counts);
@@ -303,14 +307,15 @@ static int reserve(gathered *g, view *v, const response *r, const sky *s, int64_
     g->place = on_sky + 2 * each;
     v->rise = g->place + room;
     v->cosines = v->rise + s->nlat;
-    v->square = v->cosines + s->nlat;
+    v->up = v->cosines + s->nlat;
+    v->square = v->up + s->nlat;
     g->near.pixel = numbers + each;
     g->due = numbers + 2 * each;
     v->west = g->due + room;
     v->east = v->west + s->nlat;
     v->most = by_node + r->nnode;
     v->narrow = by_node + 2 * r->nnode;
-    v->single = by_node + 3 * r->nnode;
+    v->single_from = by_node + 3 * r->nnode;
     v->share = by_node + 4 * r->nnode;
     g->far.size = counts + r->nnode * r->nbin;
     g->near.size = g->far.size + r->nnode;

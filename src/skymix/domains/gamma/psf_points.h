@@ -16,11 +16,11 @@ typedef struct {
     const int64_t *sizes;
 } sky;
 
-/* Points: their place among the radial nodes, or the haversine of their distance, and weight; then
- * the node and the weights of this and the next. */
+/* Points: the haversines of their distances and their weights; once weighed, a radial node and the
+ * weights of this and of the next. */
 typedef struct {
     int64_t size, room;
-    double *lower, *upper;
+    double *lower, *upper; /* haversine and weight, then the two weights */
     int64_t *row;
 } points;
 

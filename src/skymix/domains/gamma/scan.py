@@ -5,8 +5,8 @@ sky, the directions within the radius that contains all but `tolerance` of the P
 out is bounded: beyond the radius the PSF is at most its value there, and beyond the energies the
 smeared source is at most its peak.
 
-Components that are scanned together share the PSF at each event; each keeps its own energies, so
-that its densities are the same as alone.
+Components that are scanned together share the PSF at each event, and the most accurate of the ways
+to its means that one of them needs; each keeps its own energies.
 """
 
 import math
@@ -35,6 +35,10 @@ from skymix.domains.gamma.psf_events import (
 from skymix.domains.gamma.psf_points import points_to_events
 from skymix.domains.gamma.rows import consecutive
 from skymix.store.events import EVENTS_AT_ONCE
+
+# Terms of a sum that the matrix products of OpenBLAS do one after the other, at least (AVX2 and
+# later; found by trial).
+_UNDIVIDED = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +96,14 @@ def _multiply(
         out[rows] += product
 
 
-def _whole_blocks(windows: IntArray) -> slice:
-    """Range of true energies, in whole blocks, that holds the windows (nevent, 2) of all events."""
+def _whole_blocks(windows: IntArray, ntrue: int) -> slice:
+    """Range of true energies, in whole blocks, that holds the windows (nevent, 2) of all events.
+
+    All, if these are so many that a matrix product may divide them: its rounding would then depend
+    on which events are done together.
+    """
+    if ntrue > _UNDIVIDED:
+        return slice(None)
     first, last = windows[:, 0].min(), windows[:, 1].max()
     return slice(int(first // LANES) * LANES, int(-(-last // LANES)) * LANES)
 
@@ -222,7 +232,7 @@ class Scan:
             on_maps = iter(shown)
             for n, window in zip(mapped, windows, strict=True):
                 if group.parts[n].points is None:
-                    lit[n] = _whole_blocks(window)
+                    lit[n] = _whole_blocks(window, response.widths.size)
         seen = []
         for part in group.parts:
             dark = np.zeros((data.size, response.widths.size)) if part.map is None else None

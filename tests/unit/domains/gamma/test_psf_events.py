@@ -134,19 +134,24 @@ def quadrature(exposure, cell, lon, lat, level):
     return np.einsum("p,kpe->ke", np.outer(w, w).ravel(), psf)
 
 
+def bearing(lon, lat, to_lon, to_lat):
+    """Angle from north to the direction of a great circle, rad."""
+    a, b, d = np.radians([lat, to_lat, to_lon - lon])
+    north = np.cos(a) * np.sin(b) - np.sin(a) * np.cos(b) * np.cos(d)
+    return np.arctan2(np.cos(b) * np.sin(d), north)
+
+
 def mean_by_terms(exposure, response, cell, lon, lat, terms):
     """Mean of the PSF over a true pixel, and so many terms beside it, (noffset, nenergy)."""
     sky, psf, ntrue = exposure.true.sky, response.psf, exposure.true.energy.size
     at = sky.lon[cell[1]], sky.lat[cell[0]]
     distance = np.atleast_1d(separation(*at, lon, lat))
-    north = np.sin(np.radians(at[1] - lat) / 2) ** 2 / np.sin(np.radians(distance[0]) / 2) ** 2
-    phi = np.arcsin(np.sqrt(min(north, 1.0)))
+    phi = np.pi / 2 - bearing(*at, lon, lat)
     size, shape = psf.excess[:, cell[0]]
     factors = [1.0, np.cos(4 * phi), shape * np.cos(2 * phi), np.cos(8 * phi), size]
     tables = [blocks(t, ntrue) for t in (psf.means, *psf.harmonics)]
     values = [look_up(t, distance, exposure.psf.rad_max)[:, 0] for t in tables]
-    total = sum(f * v for f, v in zip(factors[: terms + 1], values, strict=False))
-    return total if terms == 0 else np.maximum(total, 0)
+    return sum(f * v for f, v in zip(factors[: terms + 1], values, strict=False))
 
 
 def plain_sums(exposure, response, maps, windows, lon, lat, energy):
@@ -174,7 +179,8 @@ def plain_sums(exposure, response, maps, windows, lon, lat, energy):
                 mean = quadrature(exposure, cell, lon[n], lat[n], rule)
             else:
                 mean = mean_by_terms(exposure, response, cell, lon[n], lat[n], level)
-            at = ((1 - f) * mean[k] + f * mean[k + 1]) * seen[block]
+            # Far out, what the terms leave out may be more than the mean.
+            at = np.maximum((1 - f) * mean[k] + f * mean[k + 1], 0) * seen[block]
             shared = (1 - f) * shares[n, k] + f * shares[n, k + 1]
             for c, one in enumerate(maps):
                 out[c, n] += one[cell] * at * shared

@@ -99,6 +99,29 @@ def test_points_to_pixels_is_the_mean_over_the_data_cell(table, skies, npoint) -
         np.testing.assert_allclose(sums[cell], expected, rtol=4e-3, atol=2e-5)
 
 
+@pytest.mark.parametrize("lat", [0.0, 60.0, 80.0])
+def test_tables_of_means_hold_at_any_latitude(lat) -> None:
+    """Pixels of 1 deg and a PSF of 1 deg: many points at one place against one, by quadrature."""
+    rad = 10 * np.linspace(0, 1, 1001) ** 2
+    table = PSFTable.from_nodes(gaussian_psf(rad[:, None], np.array([1.0]))[None].repeat(2, 0), rad)
+    height = np.linspace(lat - 4, lat + 4, 9)
+    data = SkyGrid(np.linspace(-4, 4, 9), height)
+    one, many = (
+        points_to_pixels(
+            np.full(n, 0.3),
+            np.full(n, lat + 0.4),
+            np.full((n, 1), 1 / n),
+            data,
+            np.zeros(n, dtype=np.int64),
+            np.zeros(n),
+            table,
+        ).sum(axis=2)
+        / data.solid_angle[..., None]
+        for n in (1, FEW_POINTS)
+    )
+    np.testing.assert_allclose(many, one, rtol=1e-3, atol=1e-5 * one.max())
+
+
 def test_containment_of_a_gaussian(table) -> None:
     rad = 1.6 * np.linspace(0, 1, 1500) ** 2
     contained = psf_containment(table.values, rad)
