@@ -83,10 +83,10 @@ class SmoothPSF:
     ----------
     raw : (nblock, noffset, nrad, LANES) sr-1, the PSF; zero beyond the last energy, and farther
         than any pixel that is visited
-    means : the same of its mean over a square, and over all angles
+    means : the same of its mean over a square, and over all angles; zero where no pixel needs it
     harmonics : (4, nblock, noffset, nrad, LANES) what is to be added times cos(4 phi), the excess
         of a pixel's shape and cos(2 phi), cos(8 phi), and the excess of its size, phi being the
-        angle to its sides; zero where the mean alone is accurate enough
+        angle to its sides; zero where no pixel needs them
     least : (noffset - 1, nblock, nbin) how many of these make the mean accurate enough, by bins of
         radial nodes, and 5 if none do
     side : of the square, rad
@@ -259,7 +259,7 @@ def maps_to_events(
     nmap, nevent = windows.shape[:2]
     on_sky = _sky_members(sky, psf, true.node, true.fraction)
     most = _haversine(response.reach)
-    # Neighbours in energy and on the sky use the same part of the tables and maps.
+    # Those of one window share what is due at all nodes, neighbours on the sky tables and maps.
     tiles = np.floor(np.degrees([lon, lat]) / _TILE)
     last = (windows[..., 1].max(axis=0) - 1) // LANES
     order = np.lexsort((*tiles, last, windows[..., 0].min(axis=0) // LANES))

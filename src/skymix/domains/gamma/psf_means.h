@@ -17,10 +17,10 @@
 
 enum {
     TERMS = 1 + HARMONICS, /* the mean, and what is beside it */
-    FINE = 6,    /* points on a side near the centre */
-    COARSE = 3,  /* farther away */
-    UNLIKE = 6,  /* two pixels at three angles */
-    CHECKS = UNLIKE + 1, /* and the mean */
+    FINE = 6,              /* points on a side near the centre */
+    COARSE = 3,            /* farther away */
+    UNLIKE = 6,            /* two pixels at three angles */
+    CHECKS = UNLIKE + 1,   /* and the mean */
 };
 
 typedef struct {
@@ -47,6 +47,12 @@ static double radius_of(const smoothing *s, int64_t r)
 {
     const double place = r / (s->nrad - 1.0);
     return s->rad_max * place * place;
+}
+
+/* Where there are no harmonics. */
+static int is_far(const smoothing *s, double radius)
+{
+    return radius > WITHIN * s->side;
 }
 
 /* A rectangle by its excess over the square, and where it is. */
@@ -106,7 +112,7 @@ static void add_mean_of_angles(const smoothing *s, combination *to, double radiu
                                const double *factors)
 {
     /* Far away that of one so turned that it has no fourfold term. */
-    if (radius > WITHIN * s->side) {
+    if (is_far(s, radius)) {
         add_mean(s, to, (rectangle){0.0, 0.0, radius, M_PI / 8.0}, COARSE, factors);
         return;
     }
@@ -150,7 +156,7 @@ static void weigh_terms(const smoothing *s, combination *to, double radius)
  * and of the mean over all angles. */
 static void weigh_checks(const smoothing *s, combination *to, double radius)
 {
-    const int64_t side = radius > WITHIN * s->side ? COARSE : FINE;
+    const int64_t side = is_far(s, radius) ? COARSE : FINE;
     add_mean_of_angles(s, to, radius, (double[CHECKS]){[UNLIKE] = 1.0});
     for (int i = 0; i < UNLIKE; i++) {
         const double *excess = s->unlike + i / 3 * 2;
@@ -276,10 +282,11 @@ CLONES static void fill(const smoothing *s, operators o, int64_t slab, int64_t b
     vec *means = (vec *)s->means + slab * s->nrad;
     vec *harmonics = (vec *)s->harmonics + slab * s->nrad, terms[TERMS];
     for (int64_t r = bin * STRIDE; r <= last && r < s->nrad && o.terms[r].weights; r++)
-        if (due <= 1 || o.terms[r].count == 1) {
+        if (due == SINGLE || o.terms[r].count == 1)
             means[r] = add_up_one(o.terms + r, raw, 0);
-            if (due == 1 && o.terms[r].count > 1)
-                harmonics[r] = add_up_one(o.terms + r, raw, 1);
+        else if (due == 1) {
+            means[r] = add_up_one(o.terms + r, raw, 0);
+            harmonics[r] = add_up_one(o.terms + r, raw, 1);
         } else {
             add_up(o.terms + r, raw, TERMS, terms);
             means[r] = terms[0];
@@ -295,15 +302,15 @@ static int64_t nodes_within(const smoothing *s, double radius)
     return place < s->nrad - 2 ? (int64_t)place + 2 : s->nrad;
 }
 
+/* Put all combinations together, as far as pixels are visited. */
 static int weigh_rows(const smoothing *s, operators o, int64_t filled)
 {
     double *dense = malloc((s->nrad + 1) * CHECKS * sizeof *dense);
     int failed = !dense;
     for (int64_t r = 0; r < filled && !failed; r++) {
         const double radius = radius_of(s, r);
-        failed = radius > WITHIN * s->side
-                     ? combine(s, o.terms + r, dense, radius, 1, weigh_mean)
-                     : combine(s, o.terms + r, dense, radius, TERMS, weigh_terms);
+        failed = is_far(s, radius) ? combine(s, o.terms + r, dense, radius, 1, weigh_mean)
+                                   : combine(s, o.terms + r, dense, radius, TERMS, weigh_terms);
         if (!failed && r % STRIDE == 0)
             failed = combine(s, o.checks + r / STRIDE, dense, radius, CHECKS, weigh_checks);
     }
