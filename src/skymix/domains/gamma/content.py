@@ -33,7 +33,7 @@ class Part:
 
     Parameters
     ----------
-    rows : rows of the component's table that it adds to
+    rows : rows of the component's table that it adds to, ascending
     map : (nlat, nlon, nenergy) counts per unit spectrum of each true pixel, None if there is no map
     points : the same of single directions, None if there are none
     spectrum : (nrow, nenergy) integral over each true energy cell
@@ -43,6 +43,11 @@ class Part:
     map: FloatArray | None
     points: Points | None
     spectrum: FloatArray
+
+    def first(self, nrow: int) -> "Part":
+        """Of the first so many rows of the table only."""
+        few = int(np.searchsorted(self.rows, nrow))
+        return Part(self.rows[:few], self.map, self.points, self.spectrum[:few])
 
     @property
     def content(self) -> FloatArray:
@@ -74,6 +79,14 @@ class Parts:
         self.memory = memory
         self.again = again
         self._made: list[tuple[int, Part]] | None = None
+
+    def first(self, tables: Sequence[tuple[Source, Rows]]) -> "Parts":
+        """Of the first rows of each component only; what was made is not made again."""
+        parts = Parts(tables, self.exposure, self.memory, self.again)
+        if self._made is not None:
+            few = ((number, part.first(tables[number][1].size)) for number, part in self._made)
+            parts._made = [(number, part) for number, part in few if part.rows.size]
+        return parts
 
     @cached_property
     def at_once(self) -> int:

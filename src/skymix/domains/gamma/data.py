@@ -11,7 +11,7 @@ from skymix.store.events import EVENTS_AT_ONCE, Events
 # Neighbours are within these, in dex and deg, ...
 _NEAR_ENERGY, _NEAR_ANGLE = 0.1, 0.5
 # ... and within so many data, so that columns of a table are put back in order within the cache.
-_AMONG = 16 * EVENTS_AT_ONCE
+_AMONG = 64 * EVENTS_AT_ONCE
 
 
 @dataclass(frozen=True, eq=False)

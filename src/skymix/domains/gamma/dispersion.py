@@ -29,16 +29,19 @@ def dispersion_matrix(response: Response, reconstructed: EnergyAxis) -> FloatArr
     return np.maximum(np.diff(at_edge, axis=-1), 0.0).transpose(0, 2, 1)
 
 
-def true_edge_places(response: Response, energy: FloatArray) -> FloatArray:
-    """Place of each edge of the true cells among the nodes of an event's cumulative.
+def event_steps(response: Response, energy: FloatArray) -> FloatArray:
+    """ln E_reco of events above the first node of the cumulative, in steps of its nodes.
 
-    Returns
-    -------
-    (nevent, ntrue + 1) of ln(E_reco / edge), in steps from the first node
+    Less `edge_steps`, it is the place of a true edge among the nodes of the event's cumulative.
     """
     y = response.log_migra
-    true = np.log(response.energy_true_edges)
-    return np.asarray((np.log(energy)[:, None] - true - y[0]) / (y[1] - y[0]))
+    return np.asarray((np.log(energy) - y[0]) / (y[1] - y[0]))
+
+
+def edge_steps(response: Response) -> FloatArray:
+    """ln E of the edges of the true cells in steps of the cumulative's nodes, (ntrue + 1,)."""
+    y = response.log_migra
+    return np.asarray(np.log(response.energy_true_edges) / (y[1] - y[0]))
 
 
 def dispersion_bound(response: Response) -> FloatArray:

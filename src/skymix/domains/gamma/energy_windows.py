@@ -6,9 +6,10 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath={"reassoc"})
 def find_windows(
     place: Any,
+    edges: Any,
     bound: Any,
     energy: Any,
     weights: Any,
@@ -23,7 +24,7 @@ def find_windows(
 
     Parameters
     ----------
-    place : (nevent, ntrue + 1) `true_edge_places`
+    place, edges : (nevent,), (ntrue + 1,) `event_steps` and `edge_steps`
     bound : (ntrue, ny) `dispersion_bound`
     energy : (nevent,) TeV
     weights : (nmap, ntrue) largest spectrum over the rows, each over its expected counts
@@ -38,30 +39,35 @@ def find_windows(
     for n in range(energy.size):
         # Higher true energies are at lower places; beyond the table there is nothing.
         low, high = 0, ntrue
-        while low < high and place[n, low + 1] >= ny - 1:
+        while low < high and place[n] - edges[low + 1] >= ny - 1:
             low += 1
-        while low < high and place[n, high - 1] <= 0.0:
+        while low < high and place[n] - edges[high - 1] <= 0.0:
             high -= 1
         for e in range(low, high):
-            largest[e] = bound[e, min(int(place[n, e]), ny - 1)] / energy[n]
-        core[n] = _window(largest, low, high, tolerance)
+            largest[e] = bound[e, min(int(place[n] - edges[e]), ny - 1)] / energy[n]
+        core[n] = _window(largest, _total(largest, low, high), low, high, tolerance)
         for c in range(weights.shape[0]):
             for e in range(low, high):
                 share[e] = largest[e] * weights[c, e] * peaks[c, e]
-            first, last = _window(share, low, high, tolerance)
-            total = 0.0
-            for e in range(low, high):
-                total += share[e]
+            total = _total(share, low, high)
+            first, last = _window(share, total, low, high, tolerance)
             for e in range(first, last):
                 total += largest[e] * weights[c, e] * beyond[c, e] - share[e]
             windows[c, n] = first, last
             missing[c, n] = max(total, 0.0)
 
 
+@njit(cache=True, fastmath={"reassoc"})
+def _total(share: Any, low: int, high: int) -> float:
+    total = 0.0
+    for e in range(low, high):
+        total += share[e]
+    return total
+
+
 @njit(cache=True)
-def _window(share: Any, low: int, high: int, tolerance: float) -> tuple[int, int]:
+def _window(share: Any, whole: float, low: int, high: int, tolerance: float) -> tuple[int, int]:
     """Part of a half-open range with all but a tolerance of a share, half of it at each end."""
-    whole = share[low:high].sum()
     if whole <= 0.0:
         return 0, 0
     first, below = low, share[low]

@@ -84,7 +84,7 @@ def background_rate(
     """
     energy, fov_lon, fov_lat = np.broadcast_arrays(energy, fov_lon, fov_lat)
     e, f, in_energy = _cells(np.log(response.background_energy), np.log(energy))
-    low, high = (_in_field(response, k, fov_lon, fov_lat) for k in (e, e + 1))
+    low, high = _in_field(response, np.stack([e, e + 1]), fov_lon, fov_lat)
     return np.where(in_energy, _between(low, high, f), 0.0)
 
 

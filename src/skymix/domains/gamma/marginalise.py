@@ -17,10 +17,10 @@ from skymix.domains.gamma.components.base import Source
 from skymix.domains.gamma.content import Parts
 from skymix.domains.gamma.data import Data, to_original_order
 from skymix.domains.gamma.exposure import Exposure
-from skymix.domains.gamma.interpolation import InterpolationError
+from skymix.domains.gamma.interpolation import interpolation_error
 from skymix.domains.gamma.pixels import Counts, count_pixels
 from skymix.domains.gamma.rows import Rows
-from skymix.domains.gamma.scan import Scan
+from skymix.domains.gamma.scan import Scan, Sight
 from skymix.store.marginals import Marginals
 
 MEMORY = 1e9  # bytes
@@ -61,7 +61,8 @@ def densities(
     if binned:
         at_data, neglected = counts.at_data, counts.neglected[:, _energy_cell(exposure, data)]
     else:
-        scan, norm = Scan(parts, [counts.expected], tolerance), counts.expected[:, None]
+        scan = Scan(parts, [counts.expected], Sight(exposure, tolerance))
+        norm = counts.expected[:, None]
         ((density, missing),) = scan.at(data)
         at_data, neglected = norm * density, norm * missing[scan.morphologies[0]]
     return Densities(counts.expected, counts.counts_map, counts.counts_spectrum, at_data, neglected)
@@ -129,8 +130,10 @@ def marginalise_sources(
             counts_spectrum=counts.counts_spectrum / norm[:, None],
             truncation=table.truncation,
             # Second-order quadrature: a third of the change at double width.
-            binning_error=table.change(data, sample) / 3,
-            interpolation_error=table.interpolation.worst(),
+            binning_error=table.change(sample) / 3,
+            interpolation_error=interpolation_error(
+                parameters, *table.split_sample(), sample.multiplicity
+            ),
             observation=observation,
             component=component.name,
         )
@@ -163,27 +166,25 @@ class _Table:
     ----------
     density : (nrow, ndatum) TeV-1 sr-1
     truncation : (ndatum,) bound on what is left out, worst row
+    at_sample : (nrow + nmidpoint, nsample) density at the sample, at the nodes and between them
     coarse : (nrow, nsample) density at the sample with true cells of double width
-    interpolation : of the midpoints between nodes
     """
 
     density: FloatArray
     truncation: FloatArray
+    at_sample: FloatArray
     coarse: FloatArray
-    interpolation: InterpolationError
 
-    def change(self, data: Data, sample: Data) -> float:
+    def split_sample(self) -> tuple[FloatArray, FloatArray]:
+        """Density at the sample at the nodes, and between them."""
+        return self.at_sample[: len(self.density)], self.at_sample[len(self.density) :]
+
+    def change(self, sample: Data) -> float:
         """Mean of |difference| of coarse and fine over mean of density, worst row."""
-        exact = self.density[:, :: _step(data)]
+        exact, _ = self.split_sample()
         change = np.abs(self.coarse - exact) @ sample.multiplicity
         size = exact @ sample.multiplicity
         return float(np.max(np.where(size > 0, change / np.where(size > 0, size, 1.0), 0.0)))
-
-    def fill(self, here: slice, density: FloatArray, multiplicity: FloatArray) -> None:
-        """Fill in some of the data from densities of the nodes and, after them, between these."""
-        n = len(self.density)
-        self.density[:, here] = density[:n]
-        self.interpolation.add(density[:n], density[n:], multiplicity)
 
 
 def _divisor(expected: FloatArray) -> FloatArray:
@@ -192,7 +193,7 @@ def _divisor(expected: FloatArray) -> FloatArray:
 
 
 def _step(data: Data) -> int:
-    """Distance of the data at which the error of binning is estimated."""
+    """Distance of the data at which errors are estimated."""
     return max(1, -(-data.size // _EVENTS_FOR_ERRORS))
 
 
@@ -216,22 +217,22 @@ def _at_cells(
 ) -> Iterator[tuple[Counts, _Table]]:
     """Counts and table of each component at reconstructed cells."""
     rows, nodes = _rows(components)
-    fine = count_pixels(Parts(rows, exposure, memory), data)
+    sizes = [c.nodes.size for c in components]
+    fine = count_pixels(Parts(rows, exposure, memory), data, sizes, sample)
     coarse = count_pixels(Parts(nodes, exposure.coarser, memory), sample)
     for component, both in zip(components, fine, strict=True):
-        counts = component.at_nodes(both)
-        norm = _divisor(both.expected)[:, None]
+        counts, again = component.at_nodes(both), next(coarse)
+        norm, norm_again = _divisor(both.expected)[:, None], _divisor(again.expected)[:, None]
         neglected = counts.neglected / norm[: component.nodes.size]
-        again = next(coarse)
-        table = _Table(
-            np.empty((component.nodes.size, data.size)),
-            neglected.max(axis=0)[_energy_cell(exposure, data)],
-            again.at_data / _divisor(again.expected)[:, None],
-            InterpolationError.of(component.source.parameters),
+        yield (
+            counts,
+            _Table(
+                np.divide(both.at_data, norm[: component.nodes.size], out=both.at_data),
+                neglected.max(axis=0)[_energy_cell(exposure, data)],
+                both.at_sample / norm,
+                again.at_data / norm_again,
+            ),
         )
-        density = np.divide(both.at_data, norm, out=both.at_data)
-        table.fill(slice(0, data.size), density, data.multiplicity)
-        yield counts, table
 
 
 def _at_events(
@@ -244,36 +245,26 @@ def _at_events(
 ) -> Iterator[tuple[Counts, _Table]]:
     """Counts and table of each component at events' own coordinates."""
     rows, nodes = _rows(components)
+    sight = Sight(exposure, tolerance)
     parts = Parts(rows, exposure, memory, again=True)
     both = list(count_pixels(parts, None))
     counts = [c.at_nodes(b) for c, b in zip(components, both, strict=True)]
-    scan = Scan(parts, [b.expected for b in both], tolerance)
+    at_sample = Scan(parts, [b.expected for b in both], sight).at(sample)
     wide = Parts(nodes, exposure.coarser, memory, again=True)
-    again = list(count_pixels(wide, None))
-    coarse = Scan(wide, [a.expected for a in again], tolerance).at(sample)
+    again = [a.expected for a in count_pixels(wide, None)]
+    coarse = Scan(wide, again, Sight(exposure.coarser, tolerance)).at(sample)
     tables = [
-        _Table(
-            np.empty((c.nodes.size, data.size)),
-            np.empty(data.size),
-            at_sample,
-            InterpolationError.of(c.source.parameters),
-        )
-        for c, (at_sample, _) in zip(components, coarse, strict=True)
+        _Table(np.empty((c.nodes.size, data.size)), np.empty(data.size), fine, wider)
+        for c, (fine, _), (wider, _) in zip(components, at_sample, coarse, strict=True)
     ]
+    scan = Scan(parts.first(nodes), [c.expected for c in counts], sight)
     # Neighbours use the same part of the tables and maps, and of the spectra.
     order = data.by_neighbours()
-    # The same memory again and again stays in the cache.
-    held = [np.empty((c.rows.size, min(data.size, scan.events_at_once))) for c in components]
     for start in range(0, data.size, scan.events_at_once):
         here = slice(start, min(start + scan.events_at_once, data.size))
-        part = data.part(order[here])
-        found = scan.at(part, [h[:, : here.stop - start] for h in held])
-        for table, numbers, (density, missing) in zip(
-            tables, scan.morphologies, found, strict=True
-        ):
-            table.fill(here, density, part.multiplicity)
-            at_nodes = np.unique(numbers[: len(table.density)])
-            table.truncation[order[here]] = missing[at_nodes].max(axis=0)
+        found = scan.at(data.part(order[here]), [table.density[:, here] for table in tables])
+        for table, (_, missing) in zip(tables, found, strict=True):
+            table.truncation[order[here]] = missing.max(axis=0)
     for table in tables:
         to_original_order(table.density, order)
     yield from zip(counts, tables, strict=True)

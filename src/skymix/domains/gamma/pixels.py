@@ -1,6 +1,6 @@
 """Expected counts in all reconstructed cells: normalisation, maps, and densities of binned data."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -27,7 +27,9 @@ class Counts:
     ----------
     expected : (nrow,) all counts
     counts_map, counts_spectrum : (nrow, nlat, nlon), (nrow, nenergy) counts
-    at_data : (nrow, ndatum) counts TeV-1 sr-1 in the cell of each datum; no columns if unbinned
+    at_data : (nnode, ndatum) counts TeV-1 sr-1 in the cell of each datum, of the first rows; no
+        columns if unbinned
+    at_sample : (nrow, nsample) the same of all rows in the cells of a sample
     neglected : (nrow, nenergy) bound on what is missing of `at_data` at each reconstructed energy,
         as the PSF is cut where it is negligible
     """
@@ -36,43 +38,61 @@ class Counts:
     counts_map: FloatArray
     counts_spectrum: FloatArray
     at_data: FloatArray
+    at_sample: FloatArray
     neglected: FloatArray
 
     @classmethod
-    def none(cls, nrow: int, exposure: Exposure, ndatum: int) -> "Counts":
+    def none(
+        cls, nrow: int, exposure: Exposure, at_data: tuple[int, int], nsample: int
+    ) -> "Counts":
         """No counts yet."""
         energy, nlat, nlon = exposure.data.shape
-        shapes = ((nrow,), (nrow, nlat, nlon), (nrow, energy), (nrow, ndatum), (nrow, energy))
-        return cls(*(np.zeros(shape) for shape in shapes))
+        shapes = (nrow,), (nrow, nlat, nlon), (nrow, energy), at_data, (nrow, nsample)
+        return cls(*(np.zeros(shape) for shape in (*shapes, (nrow, energy))))
 
     def rows(self, part: slice) -> "Counts":
         """Some of the rows."""
         return Counts(*(getattr(self, name)[part] for name in self.__dataclass_fields__))
 
 
-def count_pixels(parts: Parts, data: Data | None) -> Iterator[Counts]:
+def count_pixels(
+    parts: Parts,
+    data: Data | None,
+    nodes: Sequence[int] | None = None,
+    sample: Data | None = None,
+) -> Iterator[Counts]:
     """Expected counts of components one after the other; they share the work of the PSF.
 
     Parameters
     ----------
     parts : of the rows that are wanted
     data : data whose cells are wanted too, None if there are none
+    nodes : how many rows of each component are wanted there, from the first; None if all are
+    sample : data in whose cells all rows are wanted, None if there are none
     """
     tables, exposure, memory = parts.tables, parts.exposure, parts.memory
-    ndatum = 0 if data is None else data.size
+    ndatum, nsample = (0 if d is None else d.size for d in (data, sample))
     owned = iter(parts)
     done, out = 0, None
+
+    def nothing(number: int) -> Counts:
+        nrow = tables[number][1].size
+        nnode = nrow if nodes is None else nodes[number]
+        return Counts.none(nrow, exposure, (nnode, ndatum), nsample)
+
     while batch := list(islice(owned, _parts_at_once(exposure, memory))):
         sums = _to_pixels([part for _, part in batch], exposure, memory)
         for (number, part), at_pixels in zip(batch, sums, strict=True):
             while done < number:
-                if out is None:
-                    out = Counts.none(tables[done][1].size, exposure, ndatum)
-                yield out
+                yield nothing(done) if out is None else out
                 done, out = done + 1, None
             if out is None:
-                out = Counts.none(tables[number][1].size, exposure, ndatum)
-            _add(out, part, at_pixels, exposure, data)
+                out = nothing(number)
+            _add(out, part, at_pixels, exposure)
+            for table, where in ((out.at_data, data), (out.at_sample, sample)):
+                few = part.first(len(table))
+                if where is not None and few.rows.size:
+                    _add_in_cells(table, few, at_pixels, exposure, where)
     if out is not None:
         yield out
 
@@ -106,7 +126,7 @@ def _to_pixels(parts: list[Part], exposure: Exposure, memory: float) -> list[Flo
     return out
 
 
-def _add(out: Counts, part: Part, sums: FloatArray, exposure: Exposure, data: Data | None) -> None:
+def _add(out: Counts, part: Part, sums: FloatArray, exposure: Exposure) -> None:
     """Add what a part makes; its spectra come last, as sums over true energy."""
     grid, dispersion, rows = exposure.data, exposure.dispersion, part.rows
     seen = dispersion.sum(axis=0)  # share of any reconstructed energy
@@ -120,11 +140,12 @@ def _add(out: Counts, part: Part, sums: FloatArray, exposure: Exposure, data: Da
     peak = exposure.psf.peak * part.content
     smeared = dispersion.max(axis=1) / grid.energy.widths[:, None]
     out.neglected[rows] += part.spectrum @ (NEGLIGIBLE * peak * smeared).T
-    if data is not None:
-        _add_at_data(out, part, sums, exposure, data)
 
 
-def _add_at_data(out: Counts, part: Part, sums: FloatArray, exposure: Exposure, data: Data) -> None:
+def _add_in_cells(
+    out: FloatArray, part: Part, sums: FloatArray, exposure: Exposure, data: Data
+) -> None:
+    """Add the density of a part in the cells of some data to a table (nrow, ndatum)."""
     grid = exposure.data
     energy, pixel = np.divmod(data.cell, grid.sky.size)
     volume = grid.volume.ravel()[data.cell]
@@ -135,7 +156,7 @@ def _add_at_data(out: Counts, part: Part, sums: FloatArray, exposure: Exposure, 
         in_cells = np.empty((energy[here].size, true.stop - true.start))
         _disperse(exposure.dispersion, sums, lit, energy[here], pixel[here], true.start, in_cells)
         in_cells /= volume[here, None]
-        out.at_data[rows, here] += part.spectrum[:, true] @ in_cells.T
+        out[rows, here] += part.spectrum[:, true] @ in_cells.T
 
 
 def _true_energies(dispersion: FloatArray, energy: IntArray) -> slice:

@@ -24,8 +24,9 @@ enum {
     MOST = 32,     /* points on a side of a pixel, and levels of the rule, at most */
 };
 
-/* What a pixel is: a value of the table of means, the same with some harmonics, or a quadrature. */
-enum { SINGLE, RAW = HARMONICS + 1 };
+/* What a pixel is: a value of the table of means, the same with the fourfold term or with all four
+ * (those that need two or three are too few for sums of their own), or a quadrature. */
+enum { SINGLE, ONE, ALL, RAW };
 
 #define NEAR 2e-3 /* haversine up to which the series of the arcsine is exact */
 
@@ -38,11 +39,14 @@ typedef struct {
     const double *raw, *means;   /* (nblock, nnode, nrad, LANES) */
     const double *harmonics;     /* (HARMONICS, nblock, nnode, nrad, LANES) */
     const double *offsets;       /* (nnode) */
-    const double *scale, *reach; /* (nnode - 1, nblock) width of the PSF, and farthest pixels */
-    const double *most;          /* haversine of the reach */
+    const double *scale;         /* (nnode - 1, nblock) width of the PSF */
+    /* (nnode - 1, ntrue) farthest pixels that are visited at an energy and the higher ones of its
+     * block, and their haversine. */
+    const double *reach, *most;
     const uint8_t *least;        /* (nnode - 1, nblock, nbin) */
     const double *cumulative;    /* (ngroup, ntrue, ny, LANES), by groups of nodes */
     const double *widths;        /* (ntrue) of the true energies in ln E */
+    const double *edges;         /* (ntrue + 1) of these, as steps of the cumulative's nodes */
 } response;
 
 INLINE double larger(double a, double b)

@@ -29,7 +29,7 @@ typedef struct {
     const double *lon, *lat, *offset; /* offset: angle to the pointing */
     const int64_t *windows;           /* (nmap, nevent, 2) half-open range of true energies */
     const int64_t *core;              /* (nevent, 2) range whose PSF sets the quadrature */
-    const double *edges; /* (nevent, ntrue + 1) places of true edges among the cumulative's nodes */
+    const double *place;              /* (nevent) among the cumulative's nodes, less true edges */
 } events;
 
 /* Haversine from which on pixels are single values. */
@@ -45,10 +45,16 @@ INLINE double first_single(const response *r, const int64_t *least)
     return edge * edge;
 }
 
-/* Blocks of the energies that an event needs at any map; with these, what all nodes need. */
+/* The lowest energy of a block that an event needs. */
+INLINE int64_t lowest(const view *v, int64_t b)
+{
+    return v->start > b * LANES ? v->start : b * LANES;
+}
+
+/* Energies that an event needs at any map, and their blocks; with these, what all nodes need. */
 INLINE void open_window(view *v, const response *r, const events *ev, int64_t nmap, int64_t n)
 {
-    const int64_t first = v->first, last = v->last;
+    const int64_t start = v->start, first = v->first, last = v->last;
     v->start = r->ntrue;
     v->stop = 0;
     for (int64_t c = 0; c < nmap; c++) {
@@ -61,16 +67,21 @@ INLINE void open_window(view *v, const response *r, const events *ev, int64_t nm
     v->first = v->start / LANES;
     v->last = (v->stop + LANES - 1) / LANES;
     /* Neighbours have the same. */
-    if (v->first == first && v->last == last)
+    if (v->start == start && v->first == first && v->last == last)
         return;
     for (int64_t k = 0; k + 1 < r->nnode; k++) {
         v->reach[k] = 0.0;
+        for (int64_t b = v->first; b < v->last; b++)
+            v->reach[k] = larger(v->reach[k], r->reach[k * r->ntrue + lowest(v, b)]);
+    }
+    if (v->first == first && v->last == last)
+        return;
+    for (int64_t k = 0; k + 1 < r->nnode; k++) {
         int64_t *restrict least = v->least + k * r->nbin;
         for (int64_t i = 0; i < r->nbin; i++)
             least[i] = 0;
         for (int64_t b = v->first; b < v->last; b++) {
             const uint8_t *restrict due = r->least + (k * r->nblock + b) * r->nbin;
-            v->reach[k] = larger(v->reach[k], r->reach[k * r->nblock + b]);
             for (int64_t i = 0; i < r->nbin; i++)
                 least[i] = due[i] > least[i] ? due[i] : least[i];
         }
@@ -81,18 +92,27 @@ INLINE void open_window(view *v, const response *r, const events *ev, int64_t nm
 INLINE void look(view *v, const response *r, const events *ev, int64_t nmap, int64_t n)
 {
     const int64_t *core = ev->core + 2 * n;
+    const double place = ev->place[n];
     double *restrict most = v->most;
     open_window(v, r, ev, nmap, n);
+    /* Higher true energies are at lower places; beyond the table there is nothing. */
+    v->begin_energy = v->start;
+    v->end_energy = v->stop;
+    while (v->begin_energy < v->end_energy && place - r->edges[v->begin_energy + 1] >= r->ny - 1)
+        v->begin_energy++;
+    while (v->begin_energy < v->end_energy && place - r->edges[v->end_energy - 1] <= 0.0)
+        v->end_energy--;
     v->radius = -1.0;
     v->low = r->nnode;
     v->high = 0;
     for (int64_t k = 0; k + 1 < r->nnode; k++) {
         const double reach = v->reach[k];
-        most[k] = -1.0;
+        most[k] = v->single_to[k] = -1.0;
         if (r->offsets[k] - reach > ev->offset[n] || ev->offset[n] > r->offsets[k + 1] + reach)
             continue;
         for (int64_t b = v->first; b < v->last; b++)
-            most[k] = larger(most[k], r->most[k * r->nblock + b]);
+            most[k] = larger(most[k], r->most[k * r->ntrue + lowest(v, b)]);
+        v->single_to[k] = smaller(most[k], v->end);
         v->radius = larger(v->radius, reach);
         v->low = k < v->low ? k : v->low;
         v->high = k + 2;
@@ -111,39 +131,34 @@ INLINE double node_below(double place, int64_t size, int64_t *below)
 }
 
 /* Density of the event's energy from each true energy of a block at the offset nodes, TeV-1. */
-INLINE void disperse(view *v, const response *r, const double *edges, double energy, int64_t b)
+INLINE void disperse(view *v, const response *r, double place, double energy, int64_t b)
 {
-    const int64_t low = v->low, high = v->high;
-    double *restrict share = v->share;
-    for (int64_t l = 0; l < LANES; l++) {
-        const int64_t e = b * LANES + l;
-        if (e < v->start || e >= v->stop || edges[e] <= 0.0 || edges[e + 1] >= r->ny - 1) {
-            for (int64_t k = low; k < high; k++)
-                share[k * LANES + l] = 0.0;
-            continue;
-        }
-        int64_t upper, lower;
-        const double after_upper = node_below(edges[e], r->ny, &upper);
-        const double after_lower = node_below(edges[e + 1], r->ny, &lower);
-        const double per = 1.0 / (r->widths[e] * energy);
-        for (int64_t group = low / LANES; group * LANES < high; group++) {
+    const int64_t begin = v->begin_energy - b * LANES, end = v->end_energy - b * LANES;
+    const int64_t from = begin > 0 ? begin : 0, to = end < LANES ? end : LANES;
+    for (int64_t group = v->low / LANES; group * LANES < v->high; group++) {
+        const int64_t first = group * LANES, left = v->high - first;
+        const int64_t low = v->low > first ? v->low - first : 0, high = left < LANES ? left : LANES;
+        vec by_energy[LANES] = {0};
+        for (int64_t l = from; l < to; l++) {
+            const int64_t e = b * LANES + l;
             const vec *table = (const vec *)r->cumulative + (group * r->ntrue + e) * r->ny;
+            int64_t upper, lower;
+            const double after_upper = node_below(place - r->edges[e], r->ny, &upper);
+            const double after_lower = node_below(place - r->edges[e + 1], r->ny, &lower);
             const vec *above = table + upper, *below = table + lower;
             const vec p = (above[0] + after_upper * (above[1] - above[0]))
                           - (below[0] + after_lower * (below[1] - below[0]));
-            for (int64_t k = 0; k < LANES; k++)
-                share[(group * LANES + k) * LANES + l] = larger(p[k], 0.0) * per;
+            by_energy[l] = (vec)((ivec)p & (p > 0.0)) * (1.0 / (r->widths[e] * energy));
         }
+        for (int64_t k = low; k < high; k++)
+            for (int64_t l = 0; l < LANES; l++)
+                v->share[first + k][l] = by_energy[l][k];
     }
 }
 
-/* Add the sums of a block at one map, dispersed, to an event's energies within its window. */
-INLINE void collect(double *restrict to, const view *v, const vec *restrict sums,
-                    const int64_t *window, int64_t b)
+/* Put the sums of a block at one map to an event's energies within its window. */
+INLINE void collect(double *restrict to, vec total, const int64_t *window, int64_t b)
 {
-    vec total = {0};
-    for (int64_t k = v->low; k < v->high; k++)
-        total += *(const vec *)(v->share + k * LANES) * sums[k * FEW];
     for (int64_t l = 0; l < LANES; l++)
         if (b * LANES + l >= window[0] && b * LANES + l < window[1])
             to[b * LANES + l] = total[l];
@@ -151,43 +166,42 @@ INLINE void collect(double *restrict to, const view *v, const vec *restrict sums
 
 /* Sums over the true sky at one event, for all maps. */
 CLONES static int see(gathered *g, view *v, const response *r, const sky *s, const maps *m,
-                      const events *ev, int64_t n, vec *sums, double *out)
+                      const events *ev, int64_t n, double *out)
 {
+    for (int64_t c = 0; c < m->nmap; c++)
+        memset(out + (c * ev->nevent + n) * r->ntrue, 0, r->ntrue * sizeof *out);
     look(v, r, ev, m->nmap, n);
     if (v->first >= v->last || v->radius < 0.0)
         return 0;
     if (gather(g, v, r, s, ev->lon[n], ev->lat[n]))
         return 1;
+    vec totals[FEW];
     for (int64_t b = v->first; b < v->last; b++) {
-        disperse(v, r, ev->edges + n * (r->ntrue + 1), ev->energy[n], b);
+        disperse(v, r, ev->place[n], ev->energy[n], b);
         for (int64_t at = 0; at < m->nmap; at += FEW) {
             const int64_t count = m->nmap - at < FEW ? m->nmap - at : FEW;
             if (count == 1)
-                sum_block(sums, g, v, r, m, s->nlat * s->nlon, b, at, 1);
+                sum_block(totals, g, v, r, m, s->nlat * s->nlon, b, lowest(v, b), at, 1);
             else if (count == 2)
-                sum_block(sums, g, v, r, m, s->nlat * s->nlon, b, at, 2);
+                sum_block(totals, g, v, r, m, s->nlat * s->nlon, b, lowest(v, b), at, 2);
             else
-                sum_block(sums, g, v, r, m, s->nlat * s->nlon, b, at, count);
+                sum_block(totals, g, v, r, m, s->nlat * s->nlon, b, lowest(v, b), at, count);
             for (int64_t c = at; c < at + count; c++)
-                collect(out + (c * ev->nevent + n) * r->ntrue, v, sums + c - at,
+                collect(out + (c * ev->nevent + n) * r->ntrue, totals[c - at],
                         ev->windows + (c * ev->nevent + n) * 2, b);
         }
     }
     return 0;
 }
 
-/* Take the nodes of a sky over; pixels without content have the last. */
-static void light(const sky *s, const response *r, const uint8_t *shining, int64_t *node,
-                  int64_t *end)
+/* Nodes of the pixels that have any content; of the others the last, which none sees. */
+static void light(const sky *s, const response *r, const uint8_t *shining, int32_t *lit)
 {
-    for (int64_t p = s->nlat * s->nlon - 1; p >= 0; p--) {
-        const int64_t j = p % s->nlon;
-        node[p] = shining[p] ? s->node[p] : r->nnode - 1;
-        end[p] = j + 1 < s->nlon && node[p + 1] == node[p] ? end[p + 1] : j + 1;
-    }
+    for (int64_t p = 0; p < s->nlat * s->nlon; p++)
+        lit[p] = shining[p] ? s->node[p] : r->nnode - 1;
 }
 
-/* out (nmap, nevent, ntrue), zero on entry: dispersion x PSF x maps, summed over the true sky.
+/* out (nmap, nevent, ntrue): dispersion x PSF x maps, summed over the true sky.
  *
  * Returns 1 if there is no memory.
  */
@@ -197,19 +211,16 @@ int64_t skymix_maps_to_events(const response *r, const sky *s, const maps *m, co
     const int64_t npixel = s->nlat * s->nlon;
     gathered g;
     view v;
-    vec *sums = aligned_alloc(sizeof(vec), r->nnode * FEW * sizeof *sums);
-    int64_t *node = malloc(2 * npixel * sizeof *node);
-    int failed = reserve(&g, &v, r, s, m->nmap) || !sums || !node;
-    sky lit = *s;
-    lit.node = node;
-    lit.end = node + npixel;
+    int32_t *lit = malloc(npixel * sizeof *lit);
+    int failed = reserve(&g, &v, r, s, m->nmap) || !lit;
+    sky seen = *s;
+    seen.lit = lit;
     if (!failed)
-        light(s, r, m->shining, node, node + npixel);
+        light(s, r, m->shining, lit);
     for (int64_t n = 0; n < ev->nevent && !failed; n++)
-        failed = see(&g, &v, r, &lit, m, ev, ev->order[n], sums, out);
+        failed = see(&g, &v, r, &seen, m, ev, ev->order[n], out);
     release(&g, &v);
-    free(sums);
-    free(node);
+    free(lit);
     return failed;
 }
 
@@ -235,31 +246,33 @@ INLINE void add_at_nodes(double *low, vec seen, double fraction, int64_t ntrue, 
 CLONES static int shine(gathered *g, view *v, const response *r, const sky *s, const directions *d,
                         int64_t n, int64_t b, double *sums)
 {
-    const int64_t k = d->node[n], at = k * r->nblock + b, left = r->ntrue - b * LANES;
+    const int64_t k = d->node[n], at = k * r->nblock + b, first = k * r->ntrue + b * LANES;
+    const int64_t left = r->ntrue - b * LANES;
     const int64_t count = left < LANES ? left : LANES, each = r->nnode * r->ntrue;
     const vec content = *(const vec *)(d->content + (n * r->nblock + b) * LANES);
     const slabs t = tables_of(r, b);
     double *to = sums + k * r->ntrue + b * LANES;
     int64_t *least = v->least + k * r->nbin;
     for (int64_t m = 0; m + 1 < r->nnode; m++)
-        v->most[m] = -1.0;
-    v->radius = r->reach[at];
-    v->most[k] = r->most[at];
+        v->most[m] = v->single_to[m] = -1.0;
+    v->radius = r->reach[first];
+    v->most[k] = r->most[first];
+    v->single_to[k] = smaller(v->most[k], v->end);
     v->narrow[k] = r->scale[at];
     for (int64_t i = 0; i < r->nbin; i++)
         least[i] = r->least[at * r->nbin + i];
     v->single_from[k] = first_single(r, least);
     if (gather(g, v, r, s, d->lon[n], d->lat[n]))
         return 1;
-    for (int64_t i = 0; i < g->far.size[k]; i++) {
-        const single p = g->singles[k * g->room + i];
+    for (int64_t i = 0; i < g->far.size; i++) {
+        const single p = g->singles[i];
         add_at_nodes(to + p.pixel * each, content * mean_of_single(t, p), p.fraction, r->ntrue,
                      count);
     }
-    for (int64_t terms = 1; terms <= HARMONICS; terms++)
-        for (int64_t i = 0; i < g->nharmonic[terms - 1]; i++) {
-            const harmonic *m = g->harmonics[terms - 1] + i;
-            add_at_nodes(to + m->mean.pixel * each, content * mean_of_harmonic(t, m, terms),
+    for (int64_t due = ONE; due <= ALL; due++)
+        for (int64_t i = 0; i < g->nharmonic[due - ONE]; i++) {
+            const harmonic *m = g->harmonics[due - ONE] + i;
+            add_at_nodes(to + m->mean.pixel * each, content * mean_of_harmonic(t, m, due),
                          m->mean.fraction, r->ntrue, count);
         }
     for (int64_t i = 0; i < g->nmember; i++) {
@@ -280,24 +293,22 @@ int64_t skymix_points_to_pixels(const response *r, const sky *s, const direction
     gathered g;
     view v;
     /* All pixels lie where the point does, as far as the response goes. */
-    int64_t *node = malloc(2 * npixel * sizeof *node);
+    int32_t *lit = malloc(npixel * sizeof *lit);
     double *fraction = malloc(npixel * sizeof *fraction);
-    int failed = reserve(&g, &v, r, s, 1) || !node || !fraction;
+    int failed = reserve(&g, &v, r, s, 1) || !lit || !fraction;
     sky around = *s;
-    around.node = node;
-    around.end = node + npixel;
+    around.lit = lit;
     around.fraction = fraction;
     for (int64_t n = 0; n < d->npoint && !failed; n++) {
         for (int64_t i = 0; i < npixel; i++) {
-            node[i] = d->node[n];
-            node[npixel + i] = s->nlon;
+            lit[i] = d->node[n];
             fraction[i] = d->fraction[n];
         }
         for (int64_t b = 0; b < r->nblock && !failed; b++)
             failed = shine(&g, &v, r, &around, d, n, b, sums);
     }
     release(&g, &v);
-    free(node);
+    free(lit);
     free(fraction);
     return failed;
 }

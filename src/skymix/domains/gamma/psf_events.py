@@ -18,18 +18,19 @@ import numpy as np
 from skymix.axes import FloatArray, IntArray, SkyGrid
 from skymix.domains.gamma.psf_table import PSFTable, pixel_rules
 
-# As in psf_events.c: true energies of a block, radial nodes that share a choice, and terms beside
-# the mean over all angles.
+# As in psf_common.h: true energies of a block, radial nodes that share a choice, terms beside the
+# mean over all angles, and that a pixel's mean is a quadrature.
 LANES = 8
 _STRIDE = 8
 _HARMONICS = 4
-_RAW = _HARMONICS + 1
+_RAW = 3
 # Fewer points than these are spread by quadratures: tables of means would take longer to make.
 FEW_POINTS = 20
 # Choices are made at every eighth radial node, so that there must be many.
 _FEWEST_NODES = 100
 # Events of a square of the sky of this side, in deg, are done one after the other.
 _TILE = 0.5
+_TILES = 1024  # around the sky, and more
 
 
 @cache
@@ -87,8 +88,8 @@ class SmoothPSF:
     harmonics : (4, nblock, noffset, nrad, LANES) what is to be added times cos(4 phi), the excess
         of a pixel's shape and cos(2 phi), cos(8 phi), and the excess of its size, phi being the
         angle to its sides; zero where no pixel needs them
-    least : (noffset - 1, nblock, nbin) how many of these make the mean accurate enough, by bins of
-        radial nodes, and 5 if none do
+    least : (noffset - 1, nblock, nbin) what is accurate enough, by bins of radial nodes: 0 the
+        means, 1 with the first of these beside them, 2 with all four, 3 only a quadrature
     side : of the square, rad
     excess : (2, nlat) of each row of pixels over the square: half the sum of the two squared sides
         over the square's, less 1, and half their difference
@@ -120,7 +121,8 @@ class SmoothPSF:
         least = np.full((noffset - 1, nblock, nbin), _RAW, dtype=np.uint8)
         starts = np.arange(0, nenergy, LANES)
         scale = np.radians(np.minimum.reduceat(table.scales, starts, axis=1))
-        farthest, side = reach.max(axis=0), math.radians(math.sqrt(middle))
+        farthest = np.maximum.reduceat(reach.max(axis=0), starts)
+        side = math.radians(math.sqrt(middle))
         arguments = _structure(
             *(noffset, nrad, nenergy, nblock, nbin, math.radians(table.rad_max), side, unlike),
             *(farthest, scale, table.values, int(with_means and nrad >= _FEWEST_NODES)),
@@ -153,17 +155,22 @@ class EventResponse:
     psf : table by blocks
     offsets : (noffset,) rad
     scale : (noffset - 1, nblock) rad, narrowest PSF between two offset nodes
-    reach : (noffset - 1, nblock) rad; farther pixels are not visited
+    reach : (noffset - 1, ntrue) rad; farther pixels are not visited at this energy and the higher
+        ones of its block
+    most : (noffset - 1, ntrue) haversine of the reach
     cumulative : (ngroup, ntrue, ny, LANES) of the energy dispersion, by groups of offset nodes
     widths : (ntrue,) of the true energies in ln E
+    edges : (ntrue + 1,) of these, `edge_steps`
     """
 
     psf: SmoothPSF
     offsets: FloatArray
     scale: FloatArray
     reach: FloatArray
+    most: FloatArray
     cumulative: FloatArray
     widths: FloatArray
+    edges: FloatArray
 
     @classmethod
     def of(
@@ -174,14 +181,19 @@ class EventResponse:
         reach: FloatArray,
         edisp: FloatArray,
         widths: FloatArray,
+        edges: FloatArray,
     ) -> "EventResponse":
-        """With the cumulative of the energy dispersion (noffset, ntrue, ny) laid out."""
+        """With the cumulative of the energy dispersion (noffset, ntrue, ny) laid out.
+
+        The reach is that of each energy alone.
+        """
         noffset, ntrue, ny = edisp.shape
         laid_out = _aligned_zeros(-(-noffset // LANES), ntrue, ny, LANES)
         for group, out in enumerate(laid_out):
             part = edisp[group * LANES : (group + 1) * LANES]
             out[..., : len(part)] = np.moveaxis(part, 0, -1)
-        return cls(psf, offsets, scale, reach, laid_out, widths)
+        reach = _from_here_on(reach)
+        return cls(psf, offsets, scale, reach, _haversine(reach), laid_out, widths, edges)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +250,7 @@ def maps_to_events(
     offset: FloatArray,
     windows: IntArray,
     core: IntArray,
-    edges: FloatArray,
+    place: FloatArray,
 ) -> FloatArray:
     """Sums over the true sky of maps times PSF, averaged over each true pixel, at each event.
 
@@ -247,7 +259,7 @@ def maps_to_events(
     energy, lon, lat, offset : (nevent,) TeV, rad; offset is the angle to the pointing
     windows : (nmap, nevent, 2) half-open range of true energies that are visited
     core : (nevent, 2) range of true energies whose PSF sets how finely a pixel is sampled
-    edges : (nevent, ntrue + 1) place of each true edge among the nodes of the cumulative
+    place : (nevent,) `event_steps`
 
     Returns
     -------
@@ -258,22 +270,22 @@ def maps_to_events(
     nblock, nbin = psf.least.shape[1:]
     nmap, nevent = windows.shape[:2]
     on_sky = _sky_members(sky, psf, true.node, true.fraction)
-    most = _haversine(response.reach)
     # Those of one window share what is due at all nodes, neighbours on the sky tables and maps.
-    tiles = np.floor(np.degrees([lon, lat]) / _TILE)
     last = (windows[..., 1].max(axis=0) - 1) // LANES
-    order = np.lexsort((*tiles, last, windows[..., 0].min(axis=0) // LANES))
-    out = np.zeros((nmap, nevent, ntrue))
+    window = windows[..., 0].min(axis=0) // LANES * (nblock + 1) + last
+    tile = np.floor(np.degrees([lat, lon]) / _TILE).astype(np.int64)
+    order = np.argsort((window * _TILES + tile[0]) * _TILES + tile[1], kind="stable")
+    out = np.empty((nmap, nevent, ntrue))
     structures = (
         _structure(
             *(noffset, table.values.shape[1], nblock, nbin, ntrue, ny),
             *(math.radians(table.rad_max), psf.raw, psf.means, psf.harmonics, response.offsets),
-            *(response.scale, response.reach, most, psf.least),
-            *(response.cumulative, response.widths),
+            *(response.scale, response.reach, response.most, psf.least),
+            *(response.cumulative, response.widths, response.edges),
         ),
         _structure(*on_sky),
         _structure(nmap, maps.content, maps.shining),
-        _structure(nevent, order, energy, lon, lat, offset, windows, core, edges),
+        _structure(nevent, order, energy, lon, lat, offset, windows, core, place),
     )
     _call(_library().skymix_maps_to_events, *structures, ctypes.c_void_p(out.ctypes.data))
     return out
@@ -295,7 +307,7 @@ def spread_points(
     Parameters
     ----------
     psf : with squares of that sky's pixels
-    scale, reach : (noffset - 1, nblock) rad, as in `EventResponse`
+    scale, reach : (noffset - 1, nblock), (noffset - 1, nenergy) rad, as in `EventResponse`
     lon, lat : (npoint,) rad
     node, fraction : (npoint,) lower offset node of each point, and its distance to the next
     content : (npoint, nenergy)
@@ -308,18 +320,28 @@ def spread_points(
     nblock, nbin = psf.least.shape[1:]
     blocks = np.zeros((lon.size, nblock * LANES))
     blocks[:, :nenergy] = content
-    on_sky, most = _sky_members(sky, psf, 0, 0), _haversine(reach)
+    on_sky, reach = _sky_members(sky, psf, 0, 0), _from_here_on(reach)
+    most = _haversine(reach)
     sums = np.zeros((sky.size, noffset, nenergy))
     structures = (
         _structure(
             *(noffset, nrad, nblock, nbin, nenergy, 0, math.radians(psf.table.rad_max)),
-            *(psf.raw, psf.means, psf.harmonics, 0, scale, reach, most, psf.least, 0, 0),
+            *(psf.raw, psf.means, psf.harmonics, 0, scale, reach, most, psf.least, 0, 0, 0),
         ),
         _structure(*on_sky),
         _structure(lon.size, lon, lat, node, fraction, blocks),
     )
     _call(_library().skymix_points_to_pixels, *structures, ctypes.c_void_p(sums.ctypes.data))
     return sums
+
+
+def _from_here_on(reach: FloatArray) -> FloatArray:
+    """Largest reach of each energy and the higher ones of its block."""
+    out = reach.copy()
+    for e in range(reach.shape[1] - 2, -1, -1):
+        if (e + 1) % LANES:
+            np.maximum(out[:, e], out[:, e + 1], out=out[:, e])
+    return out
 
 
 def _haversine(angle: FloatArray) -> FloatArray:
@@ -334,7 +356,18 @@ def _sky_members(
     pixel, height = map(math.radians, cell_of(sky))
     lon, lat = np.radians(sky.lon), np.radians(sky.lat)
     return (
-        *(*sky.shape, lon, lat, np.sin(lat), np.cos(lat), *psf.excess, node, fraction, 0),
+        *(
+            *sky.shape,
+            lon,
+            lat,
+            np.sin(lat),
+            np.cos(lat),
+            np.tan(lat),
+            *psf.excess,
+            node,
+            fraction,
+            0,
+        ),
         *(pixel, height, math.hypot(pixel, height) / math.sqrt(2)),
         *(*nodes.shape, nodes, weights, limits, sizes),
     )

@@ -249,13 +249,15 @@ INLINE uint8_t choose(const smoothing *s, operators o, const vec *raw, int64_t r
         return RAW;
     if (!enough)
         add_up(o.terms + r, raw, TERMS, terms);
-    for (; !enough && due < HARMONICS; due++) {
+    for (; !enough && due < ALL; due++) {
         enough = 1;
         for (int i = 0; i < UNLIKE; i++) {
             const double *excess = s->unlike + i / 3 * 2;
             const double fourfold = i % 3 == 1 ? -1.0 : 1.0, twofold = 1 - i % 3;
-            const double factors[] = {fourfold, excess[1] * twofold, 1.0, excess[0]};
-            error[i] -= factors[due] * terms[1 + due];
+            if (due == SINGLE)
+                error[i] -= fourfold * terms[1];
+            else
+                error[i] -= excess[1] * twofold * terms[2] + terms[3] + excess[0] * terms[4];
             enough = enough && !exceeds(error[i], checks[i], raw[0]);
         }
     }
@@ -273,8 +275,8 @@ CLONES static void choose_all(const smoothing *s, operators o, const vec *raw, i
                                           : RAW;
 }
 
-/* Fill the tables of the mean and of so many harmonics at the radial nodes of a bin, and at the
- * first of the next. */
+/* Fill the tables of the mean, and of the harmonics that are due, at the radial nodes of a bin and
+ * at the first of the next. */
 CLONES static void fill(const smoothing *s, operators o, int64_t slab, int64_t bin, int due)
 {
     const int64_t each = s->nblock * s->nnode * s->nrad, last = (bin + 1) * STRIDE;
@@ -284,7 +286,7 @@ CLONES static void fill(const smoothing *s, operators o, int64_t slab, int64_t b
     for (int64_t r = bin * STRIDE; r <= last && r < s->nrad && o.terms[r].weights; r++)
         if (due == SINGLE || o.terms[r].count == 1)
             means[r] = add_up_one(o.terms + r, raw, 0);
-        else if (due == 1) {
+        else if (due == ONE) {
             means[r] = add_up_one(o.terms + r, raw, 0);
             harmonics[r] = add_up_one(o.terms + r, raw, 1);
         } else {

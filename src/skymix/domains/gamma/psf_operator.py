@@ -361,8 +361,7 @@ def points_to_pixels(
     last = seen.shape[1] - 1 - seen[:, ::-1].argmax(axis=1)
     lit = np.where(seen.any(axis=1), table.rad_max * np.minimum(ends, 1.0)[last], 0.0)
     starts = np.arange(0, lit.shape[1], LANES)
-    reach = np.maximum.reduceat(np.maximum(lit[1:], lit[:-1]), starts, axis=1)
-    reach = np.radians(reach + 0.5 * math.hypot(*cell_of(data_sky)))
+    reach = np.radians(np.maximum(lit[1:], lit[:-1]) + 0.5 * math.hypot(*cell_of(data_sky)))
     scale = np.minimum.reduceat(np.minimum(near.scales[1:], near.scales[:-1]), starts, axis=1)
     found = spread_points(
         SmoothPSF.of(near, data_sky, reach, with_means=lon.size >= FEW_POINTS),

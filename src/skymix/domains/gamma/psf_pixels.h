@@ -1,16 +1,16 @@
 /* The pixels of a sky that a direction sees. */
 
-/* A pixel that is a value of the table of means: at a radial node, from the first of its offset
- * node on, and the next with some weight. Pixels are counted in vectors of content. */
+/* A pixel that is a value of the table of means: at a radial node, counted over all offset nodes,
+ * and the next with some weight. Pixels are counted in vectors of content. */
 typedef struct {
     double next, fraction;
-    int64_t row, pixel;
+    int64_t row;
+    int32_t pixel, node;
 } single;
 
 /* A pixel that has harmonics, with the factors of these. */
 typedef struct {
     single mean;
-    int64_t node;
     double haversine, factors[HARMONICS];
 } harmonic;
 
@@ -20,36 +20,37 @@ typedef struct {
     double fraction, haversine;
 } member;
 
-/* Pixels by their lower offset node, and how many. */
 typedef struct {
-    int64_t *size;     /* (nnode) */
-    double *haversine; /* (nnode, room) */
-    int64_t *pixel;
+    int64_t size;
+    double *haversine; /* (room) */
+    int32_t *pixel, *row;
 } listed;
 
 typedef struct {
     int64_t room, nmap;
-    listed far, near;               /* certain singles, and pixels that may be something else */
-    single *singles;                /* (nnode, room): the far ones, then those of the near */
-    harmonic *harmonics[HARMONICS]; /* by the number of their terms, from 1 */
+    listed far, near;       /* certain singles, and pixels that may be something else */
+    single *singles;        /* (room): the far ones, then those of the near */
+    harmonic *harmonics[2]; /* those with one term, and those with all */
     member *members;
-    int64_t nharmonic[HARMONICS], nmember;
+    int64_t nharmonic[2], nmember;
     points several;
     double *place; /* (room) among the radial nodes */
-    int64_t *due;  /* room for a list of singles */
+    int32_t *due;  /* room for a list of singles */
 } gathered;
 
 /* What an event needs of the response: blocks, radius, and by offset node the quadratures. */
 typedef struct {
     int64_t start, stop, first, last; /* true energies, and blocks of them */
+    int64_t begin_energy, end_energy; /* those of them within the dispersion's table */
     int64_t low, high;                /* offset nodes */
     double radius;                    /* out to which pixels are seen, rad */
     double *reach;  /* (nnode - 1) of the PSF in these blocks */
     double *most;   /* (nnode) haversine of the same, -1 where nothing is seen */
-    double *single_from; /* (nnode - 1) haversine from which on pixels are certain singles */
+    double *single_from; /* (nnode) haversine from which on pixels are certain singles ... */
+    double *single_to;   /* (nnode) ... and up to which they are within reach and the tables */
     double end;     /* haversine of the last radial node, from which on there is nothing */
     double *narrow; /* (nnode - 1) width of the PSF */
-    double *share;  /* (nnode, LANES), padded to a whole group of nodes */
+    vec *share;     /* (nnode) of each energy of a block in that of the event */
     int64_t *least; /* (nnode - 1, nbin) */
     /* Rows that are seen, with the parts of their haversines and the columns within the radius. */
     int64_t south, north;
@@ -116,81 +117,76 @@ INLINE void find_rows(view *v, const sky *s, double most, double lon, double lat
         }
 }
 
-/* List the pixels of a part of a row, those that may be no singles apart if there are any.
+/* List the pixels within reach, those that may be no singles apart.
  *
  * Without a branch, which nobody could foresee: what is not to stay is written over. */
-INLINE void list_part(gathered *g, const view *v, int64_t k, double rise, double cosines,
-                      int64_t row, int64_t from, int64_t to)
+INLINE void list_pixels(gathered *g, const view *v, const sky *s, int64_t nnode)
 {
-    const double most = v->most[k], single = v->single_from[k], last = smaller(most, v->end);
-    const double *restrict square = v->square;
-    double *restrict far = g->far.haversine + k * g->room;
-    int64_t *restrict far_pixel = g->far.pixel + k * g->room, n = g->far.size[k];
-    if (rise >= single) {
-        for (int64_t j = from; j < to; j++) {
-            const double h = rise + cosines * square[j];
-            far[n] = h;
-            far_pixel[n] = row + j;
-            n += h <= last;
-        }
-        g->far.size[k] = n;
-        return;
-    }
-    double *restrict near = g->near.haversine + k * g->room;
-    int64_t *restrict near_pixel = g->near.pixel + k * g->room, m = g->near.size[k];
-    for (int64_t j = from; j < to; j++) {
-        const double h = rise + cosines * square[j];
-        far[n] = near[m] = h;
-        far_pixel[n] = near_pixel[m] = row + j;
-        n += (h >= single) & (h <= last);
-        m += (h < single) & (h <= most);
-    }
-    g->far.size[k] = n;
-    g->near.size[k] = m;
-}
-
-/* List the pixels within reach, by offset node. */
-INLINE void list_pixels(gathered *g, const view *v, const sky *s)
-{
+    const double *restrict most = v->most, *restrict square = v->square;
+    const double *restrict single = v->single_from, *restrict last = v->single_to;
+    double *restrict far = g->far.haversine, *restrict near = g->near.haversine;
+    int32_t *restrict far_pixel = g->far.pixel, *restrict near_pixel = g->near.pixel;
+    int32_t *restrict near_row = g->near.row;
+    int64_t nfar = 0, nnear = 0;
+    double certain = 0.0;
+    for (int64_t k = 0; k < nnode; k++)
+        if (most[k] >= 0.0)
+            certain = larger(certain, single[k]);
     for (int64_t i = v->south; i < v->north; i++) {
-        const int64_t row = i * s->nlon, last = v->east[i];
-        for (int64_t j = v->west[i], next; j < last; j = next) {
-            const int64_t k = s->node[row + j];
-            next = s->end[row + j] < last ? s->end[row + j] : last;
-            if (v->most[k] >= 0.0)
-                list_part(g, v, k, v->rise[i], v->cosines[i], row, j, next);
-        }
+        const double rise = v->rise[i], cosines = v->cosines[i];
+        const int64_t row = i * s->nlon;
+        const int32_t *restrict lit = s->lit + row;
+        if (rise >= certain)
+            for (int64_t j = v->west[i]; j < v->east[i]; j++) {
+                const double h = rise + cosines * square[j];
+                far[nfar] = h;
+                far_pixel[nfar] = row + j;
+                nfar += h <= last[lit[j]];
+            }
+        else
+            for (int64_t j = v->west[i]; j < v->east[i]; j++) {
+                const int32_t k = lit[j];
+                const double h = rise + cosines * square[j];
+                far[nfar] = near[nnear] = h;
+                far_pixel[nfar] = near_pixel[nnear] = row + j;
+                near_row[nnear] = i;
+                nfar += (h >= single[k]) & (h <= last[k]);
+                nnear += (h < single[k]) & (h <= most[k]);
+            }
     }
+    g->far.size = nfar;
+    g->near.size = nnear;
 }
 
-INLINE single single_at(const gathered *g, const response *r, const sky *s, int64_t k, double place,
-                        int64_t pixel)
+INLINE single single_at(const gathered *g, const response *r, const sky *s, double place,
+                        int32_t pixel)
 {
-    const int64_t below = (int64_t)place;
-    return (single){place - below, s->fraction[pixel], k * r->nrad + below, pixel * g->nmap};
+    const int32_t below = (int32_t)place, node = s->lit[pixel];
+    return (single){place - below, s->fraction[pixel], node * r->nrad + below,
+                    pixel * (int32_t)g->nmap, node};
 }
 
-/* The single values at an offset node. */
-INLINE void add_singles(gathered *g, const view *v, const response *r, const sky *s, int64_t k)
+/* The certain singles. */
+INLINE void add_singles(gathered *g, const response *r, const sky *s, double most)
 {
-    const int64_t first = k * g->room, *restrict pixel = g->far.pixel + first;
-    single *restrict to = g->singles + first;
-    find_places(r, g->far.haversine + first, v->most[k], g->far.size[k], g->place);
-    for (int64_t n = 0; n < g->far.size[k]; n++)
-        to[n] = single_at(g, r, s, k, g->place[n], pixel[n]);
+    const int32_t *restrict pixel = g->far.pixel;
+    single *restrict to = g->singles;
+    find_places(r, g->far.haversine, most, g->far.size, g->place);
+    for (int64_t n = 0; n < g->far.size; n++)
+        to[n] = single_at(g, r, s, g->place[n], pixel[n]);
 }
 
-INLINE void add_harmonic(gathered *g, const view *v, const sky *s, single mean, int64_t terms,
-                         int64_t k, int64_t i, double h)
+INLINE void add_harmonic(gathered *g, const view *v, const sky *s, single mean, int64_t due,
+                         int64_t i, double h)
 {
     /* Of the direction to the event, seen from the pixel: its share of north. */
-    const double rise = v->rise[i], tangent = s->sine[i] / s->cosine[i];
-    const double north = 2.0 * (tangent * (h - rise) - v->up[i] * sqrt(1.0 - rise));
+    const double rise = v->rise[i];
+    const double north = 2.0 * (s->tangent[i] * (h - rise) - v->up[i] * sqrt(1.0 - rise));
     const double squared = 2.0 * h * (1.0 - h);
     const double twofold = squared > 0.0 ? larger(-1.0, 1.0 - north * north / squared) : 1.0;
     const double fourfold = 2.0 * twofold * twofold - 1.0;
-    g->harmonics[terms - 1][g->nharmonic[terms - 1]++] = (harmonic){
-        mean, k, h,
+    g->harmonics[due - ONE][g->nharmonic[due - ONE]++] = (harmonic){
+        mean, h,
         {fourfold, s->shape[i] * twofold, 2.0 * fourfold * fourfold - 1.0, s->size[i]}};
 }
 
@@ -227,35 +223,27 @@ INLINE int gather(gathered *g, view *v, const response *r, const sky *s, double 
         most = larger(most, v->most[k]);
     g->several.size = g->nmember = 0;
     memset(g->nharmonic, 0, sizeof g->nharmonic);
-    memset(g->far.size, 0, 2 * r->nnode * sizeof *g->far.size);
     find_rows(v, s, most, lon, lat, event_cosine);
-    list_pixels(g, v, s);
+    list_pixels(g, v, s, r->nnode);
+    add_singles(g, r, s, most);
+    find_places(r, g->near.haversine, most, g->near.size, g->place);
     stencil stencils[MOST];
     for (int64_t level = 0; level < s->nlevel; level++)
         stencils[level].row = -1;
-    for (int64_t k = 0; k + 1 < r->nnode; k++) {
-        const int64_t first = k * g->room, nnear = g->near.size[k];
-        if (g->far.size[k])
-            add_singles(g, v, r, s, k);
-        if (nnear)
-            find_places(r, g->near.haversine + first, v->most[k], nnear, g->place);
-        for (int64_t n = 0; n < nnear; n++) {
-            const double place = g->place[n], h = g->near.haversine[first + n];
-            const int64_t pixel = g->near.pixel[first + n];
-            const int64_t i = (uint32_t)pixel / (uint32_t)s->nlon;
-            const int64_t due = v->least[k * r->nbin + (int64_t)place / STRIDE];
-            if (due == RAW) {
-                if (add_several(g, v, s, stencils, k, pixel, i, h, lon, lat, event_cosine))
-                    return 1;
-            } else if (place < r->nrad - 1) {
-                const single mean = single_at(g, r, s, k, place, pixel);
-                if (due == SINGLE) {
-                    const int64_t last = first + g->far.size[k]++;
-                    g->far.haversine[last] = h;
-                    g->singles[last] = mean;
-                } else
-                    add_harmonic(g, v, s, mean, due, k, i, h);
-            }
+    for (int64_t n = 0; n < g->near.size; n++) {
+        const double place = g->place[n], h = g->near.haversine[n];
+        const int64_t pixel = g->near.pixel[n], i = g->near.row[n], k = s->lit[pixel];
+        const int64_t due = v->least[k * r->nbin + (int64_t)place / STRIDE];
+        if (due == RAW) {
+            if (add_several(g, v, s, stencils, k, pixel, i, h, lon, lat, event_cosine))
+                return 1;
+        } else if (place < r->nrad - 1) {
+            const single mean = single_at(g, r, s, place, pixel);
+            if (due == SINGLE) {
+                g->far.haversine[g->far.size] = h;
+                g->singles[g->far.size++] = mean;
+            } else
+                add_harmonic(g, v, s, mean, due, i, h);
         }
     }
     weigh_points(&g->several, r);
@@ -265,20 +253,22 @@ INLINE int gather(gathered *g, view *v, const response *r, const sky *s, double 
 static void release(gathered *g, view *v)
 {
     clear(&g->several);
-    for (int h = 0; h < HARMONICS; h++)
+    for (int h = 0; h < 2; h++)
         free(g->harmonics[h]);
     free(g->members);
     free(g->singles);
     free(g->far.haversine);
     free(g->far.pixel);
     free(v->reach);
+    free(v->share);
     free(v->least);
+    free(v->west);
 }
 
 /* Room for all pixels, whole rows, and offset nodes; numbers of a kind in one piece. */
 static int reserve(gathered *g, view *v, const response *r, const sky *s, int64_t nmap)
 {
-    const int64_t room = s->nlat * s->nlon + LANES, each = r->nnode * room;
+    const int64_t room = s->nlat * s->nlon + 1;
     int failed = 0;
     memset(g, 0, sizeof *g);
     memset(v, 0, sizeof *v);
@@ -287,39 +277,39 @@ static int reserve(gathered *g, view *v, const response *r, const sky *s, int64_
     v->first = -1; /* no window yet */
     g->room = room;
     g->nmap = nmap;
-    for (int h = 0; h < HARMONICS; h++) {
+    for (int h = 0; h < 2; h++) {
         g->harmonics[h] = malloc(room * sizeof *g->harmonics[h]);
         failed |= !g->harmonics[h];
     }
     g->members = malloc(room * sizeof *g->members);
-    g->singles = malloc(each * sizeof *g->singles);
-    double *on_sky = malloc((2 * each + room + 3 * s->nlat + s->nlon) * sizeof *on_sky);
-    int64_t *numbers = malloc((2 * each + room + 2 * s->nlat) * sizeof *numbers);
-    double *by_node = malloc((r->nnode * 4 + (r->nnode + LANES) * LANES) * sizeof *by_node);
-    int64_t *counts = calloc(r->nnode * (r->nbin + 2), sizeof *counts);
+    g->singles = malloc(room * sizeof *g->singles);
+    double *on_sky = malloc((3 * room + 3 * s->nlat + s->nlon) * sizeof *on_sky);
+    int32_t *pixels = malloc(4 * room * sizeof *pixels);
+    double *by_node = malloc(5 * r->nnode * sizeof *by_node);
+    v->share = aligned_alloc(sizeof(vec), r->nnode * sizeof *v->share);
+    v->least = calloc(r->nnode * r->nbin, sizeof *v->least);
+    v->west = malloc(2 * s->nlat * sizeof *v->west);
     g->far.haversine = on_sky;
-    g->far.pixel = numbers;
+    g->far.pixel = pixels;
     v->reach = by_node;
-    v->least = counts;
-    if (failed || !g->members || !g->singles || !on_sky || !numbers || !by_node || !counts)
+    if (failed || !g->members || !g->singles || !on_sky || !pixels || !by_node || !v->share
+        || !v->least || !v->west)
         return 1;
-    g->near.haversine = on_sky + each;
-    g->place = on_sky + 2 * each;
-    v->rise = g->place + room;
+    g->near.haversine = on_sky + room;
+    g->place = on_sky + 2 * room;
+    v->rise = on_sky + 3 * room;
     v->cosines = v->rise + s->nlat;
     v->up = v->cosines + s->nlat;
     v->square = v->up + s->nlat;
-    g->near.pixel = numbers + each;
-    g->due = numbers + 2 * each;
-    v->west = g->due + room;
     v->east = v->west + s->nlat;
+    g->near.pixel = pixels + room;
+    g->near.row = pixels + 2 * room;
+    g->due = pixels + 3 * room;
     v->most = by_node + r->nnode;
     v->narrow = by_node + 2 * r->nnode;
     v->single_from = by_node + 3 * r->nnode;
-    v->share = by_node + 4 * r->nnode;
-    g->far.size = counts + r->nnode * r->nbin;
-    g->near.size = g->far.size + r->nnode;
+    v->single_to = by_node + 4 * r->nnode;
     for (int64_t k = 0; k < r->nnode; k++)
-        v->most[k] = -1.0;
+        v->most[k] = v->single_from[k] = v->single_to[k] = -1.0;
     return 0;
 }

@@ -3,13 +3,13 @@
 typedef struct {
     int64_t nlat, nlon;
     const double *lon, *lat;     /* pixel centres, equally spaced */
-    const double *sine, *cosine; /* of the latitudes */
+    const double *sine, *cosine, *tangent; /* of the latitudes */
     const double *size, *shape;  /* (nlat) excess of the pixels over the square of the tables */
-    /* (nlat, nlon) lower offset node, the last if there is nothing to see, distance to the next
-     * node, and first column with another node. */
+    /* (nlat, nlon) lower offset node and distance to the next; the same node, or the last if
+     * there is nothing to see. */
     const int64_t *node;
     const double *fraction;
-    const int64_t *end;
+    const int32_t *lit;
     double pixel, height, width; /* sides and mean size of a pixel */
     int64_t nlevel, nside;       /* rule of the quadratures */
     const double *nodes, *weights, *limits;

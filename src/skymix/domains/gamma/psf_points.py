@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 _FASTMATH = {"reassoc", "contract", "nsz", "arcp"}
+_LANES = 8  # as in psf_events.py; of the file's own, so that it is a constant of the kernel
 
 
 @njit(cache=True, inline="always")
@@ -35,6 +36,7 @@ def _disperse(
     sums: Any,
     nodes: tuple[int, int],
     energies: tuple[int, int],
+    place: float,
     edges: Any,
     energy: float,
     widths: Any,
@@ -46,19 +48,21 @@ def _disperse(
     sums : (noffset, nenergy)
     nodes : half-open range of offset nodes with a sum
     energies : half-open range of true energies within the dispersion's table
-    edges : (ntrue + 1,) place of each true edge among the nodes of the cumulative
+    place, edges : of the event and (ntrue + 1,), `event_steps` and `edge_steps`
     energy : of the event, TeV
     widths : (ntrue,) of the true energies in ln E
-    cumulative : (noffset, ntrue, ny)
+    cumulative : (ngroup, ntrue, ny, LANES), by groups of offset nodes
     out : (ntrue,) TeV-1
     """
-    for k in range(nodes[0], nodes[1]):
-        for e in range(energies[0], energies[1]):
-            if sums[k, e] != 0.0:
-                table = cumulative[k, e]
-                share = _interpolate(table, edges[e]) - _interpolate(table, edges[e + 1])
-                out[e] += max(share, 0.0) * sums[k, e] / (energy * widths[e])
-        sums[k, :] = 0.0
+    for e in range(energies[0], energies[1]):
+        total = 0.0
+        for k in range(nodes[0], nodes[1]):
+            table = cumulative[k // _LANES, e, :, k % _LANES]
+            share = _interpolate(table, place - edges[e])
+            share -= _interpolate(table, place - edges[e + 1])
+            total += max(share, 0.0) * sums[k, e]
+            sums[k, e] = 0.0
+        out[e] += total / (energy * widths[e])
 
 
 @njit(cache=True, fastmath=_FASTMATH)
@@ -73,6 +77,7 @@ def points_to_events(
     fraction: Any,
     psf: Any,
     rad_max: float,
+    place: Any,
     edges: Any,
     widths: Any,
     cumulative: Any,
@@ -87,7 +92,7 @@ def points_to_events(
     content : (npoint, ntrue)
     node, fraction : (npoint,) lower offset node, and distance to the next
     psf : (noffset, nrad, ntrue) sr-1
-    edges, widths, cumulative : see `_disperse`; edges is (nevent, ntrue + 1)
+    place, edges, widths, cumulative : see `_disperse`; place is (nevent,)
     out : (nevent, ntrue) TeV-1 sr-1
     """
     nr, ne = psf.shape[1], content.shape[1]
@@ -97,9 +102,9 @@ def points_to_events(
         first, last = psf.shape[0], 0
         # Higher true energies are at lower places.
         low, high = 0, ne
-        while low < high and edges[n, low + 1] >= cumulative.shape[2] - 1:
+        while low < high and place[n] - edges[low + 1] >= cumulative.shape[2] - 1:
             low += 1
-        while low < high and edges[n, high - 1] <= 0.0:
+        while low < high and place[n] - edges[high - 1] <= 0.0:
             high -= 1
         for p in range(lon_point.size):
             if abs(lat_point[p] - lat[n]) >= rad_max:
@@ -122,4 +127,4 @@ def points_to_events(
                 out0[e] += (1.0 - f) * v
                 out1[e] += f * v
         nodes, energies = (first, last), (low, high)
-        _disperse(sums, nodes, energies, edges[n], energy[n], widths, cumulative, out[n])
+        _disperse(sums, nodes, energies, place[n], edges, energy[n], widths, cumulative, out[n])

@@ -29,9 +29,10 @@ INLINE vec mean_of_single(slabs t, single p)
     return below + p.fraction * (above - below);
 }
 
-/* The same of one with `count` harmonics. */
-INLINE vec mean_of_harmonic(slabs t, const harmonic *restrict p, int64_t count)
+/* The same of one with harmonics, one or all. */
+INLINE vec mean_of_harmonic(slabs t, const harmonic *restrict p, int64_t due)
 {
+    const int64_t count = due == ONE ? 1 : HARMONICS;
     const double next = p->mean.next, fraction = p->mean.fraction;
     vec mean = mean_of_single(t, p->mean);
     for (int64_t h = 0; h < count; h++) {
@@ -63,97 +64,90 @@ INLINE vec mean_of_several(slabs t, const member *restrict to, const points *res
     return below + to->fraction * (above - below);
 }
 
-/* What the sums of a block of energies are made of, and into: in registers, since for all that the
- * compiler knows a sum may lie over any of it. */
+/* What the sums of a block of energies are made of. */
 typedef struct {
+    slabs tables;
     const vec *content; /* of the first of the maps that are done at a time */
-    vec *sums;          /* (nnode, FEW) */
+    const vec *share;   /* (nnode) of each energy in that of the event */
 } summing;
 
-/* Add a pixel's mean PSF, to `count` maps. */
-INLINE void add_mean_of_pixel(summing to, vec mean, int64_t pixel, int64_t node, double fraction,
-                              int64_t count)
+/* Add a pixel's mean PSF to `count` maps, dispersed; dispersion is linear between offset nodes, as
+ * the PSF is. */
+INLINE void add_seen(vec *totals, summing from, vec mean, int64_t pixel, int64_t node,
+                     double fraction, int64_t count)
 {
-    const vec more = fraction * mean, *restrict here = to.content + pixel;
-    vec *restrict out = to.sums + node * FEW;
-    for (int64_t c = 0; c < count; c++) {
-        out[c] += (mean - more) * here[c];
-        out[FEW + c] += more * here[c];
-    }
+    const vec *restrict low = from.share + node, *restrict here = from.content + pixel;
+    const vec seen = mean * (low[0] + fraction * (low[1] - low[0]));
+    for (int64_t c = 0; c < count; c++)
+        totals[c] += seen * here[c];
 }
 
-/* Add single values at a lower offset node to `count` maps: those that are due, or the first. */
-INLINE void sum_singles(summing to, slabs t, const single *restrict singles,
-                        const int64_t *restrict due, int64_t size, int64_t node, int64_t count)
+/* Add single values to `count` maps: those that are due, or the first. */
+INLINE void sum_singles(vec *totals, summing from, const single *restrict singles,
+                        const int32_t *restrict due, int64_t size, int64_t count)
 {
-    vec *restrict out = to.sums + node * FEW;
-    vec both[FEW] = {0}, high[FEW] = {0};
     for (int64_t n = 0; n < size; n++) {
         const single *restrict p = singles + (due ? due[n] : n);
-        const vec mean = mean_of_single(t, *p), more = p->fraction * mean;
-        const vec *restrict here = to.content + p->pixel;
-        for (int64_t c = 0; c < count; c++) {
-            both[c] += mean * here[c];
-            high[c] += more * here[c];
-        }
-    }
-    for (int64_t c = 0; c < count; c++) {
-        out[c] += both[c] - high[c];
-        out[FEW + c] += high[c];
+        add_seen(totals, from, mean_of_single(from.tables, *p), p->pixel, p->node, p->fraction,
+                 count);
     }
 }
 
-/* Those of the first so many that are within a haversine; returns how many. */
-INLINE int64_t list_due(int64_t *restrict due, const double *restrict haversine, int64_t size,
-                        double most)
+/* Those of the first so many singles that are within reach; returns how many. */
+INLINE int64_t list_due(int32_t *restrict due, const single *restrict singles,
+                        const double *restrict haversine, int64_t size,
+                        const double *restrict most, int64_t ntrue)
 {
     int64_t ndue = 0;
     for (int64_t n = 0; n < size; n++) {
         due[ndue] = n;
-        ndue += haversine[n] <= most;
+        ndue += haversine[n] <= most[singles[n].node * ntrue];
     }
     return ndue;
 }
 
-/* Add the pixels with some number of harmonics. */
-INLINE void sum_harmonics(summing to, slabs t, const gathered *g, const double *most,
-                          int64_t nblock, int64_t terms, int64_t count)
+/* Add the pixels that have one of the harmonics, or all. */
+INLINE void sum_harmonics(vec *totals, summing from, const gathered *g, const double *most,
+                          int64_t ntrue, int64_t due, int64_t count)
 {
-    const harmonic *restrict each = g->harmonics[terms - 1];
-    for (int64_t i = 0; i < g->nharmonic[terms - 1]; i++) {
+    const harmonic *restrict each = g->harmonics[due - ONE];
+    for (int64_t i = 0; i < g->nharmonic[due - ONE]; i++) {
         const harmonic *p = each + i;
-        if (p->haversine <= most[p->node * nblock])
-            add_mean_of_pixel(to, mean_of_harmonic(t, p, terms), p->mean.pixel, p->node,
-                              p->mean.fraction, count);
+        if (p->haversine <= most[p->mean.node * ntrue])
+            add_seen(totals, from, mean_of_harmonic(from.tables, p, due), p->mean.pixel,
+                     p->mean.node, p->mean.fraction, count);
     }
 }
 
-/* sums (nnode, FEW) = maps x mean PSF of a block of energies, maps from `at` to `at + count`. */
-INLINE void sum_block(vec *sums, const gathered *g, const view *v, const response *r,
-                      const maps *m, int64_t npixel, int64_t b, int64_t at, int64_t count)
+/* totals = maps x mean PSF x dispersion of a block of energies, maps from `at` to `at + count`. */
+INLINE void sum_block(vec *totals, const gathered *g, const view *v, const response *r,
+                      const maps *m, int64_t npixel, int64_t b, int64_t lowest, int64_t at,
+                      int64_t count)
 {
-    const slabs t = tables_of(r, b);
-    const summing to = {(const vec *)m->content + b * npixel * m->nmap + at, sums};
+    const summing from = {tables_of(r, b), (const vec *)m->content + b * npixel * m->nmap + at,
+                          v->share};
     const points several = g->several;
-    const double *most = r->most + b;
-    memset(sums + v->low * FEW, 0, (v->high - v->low) * FEW * sizeof *sums);
-    for (int64_t k = v->low; k + 1 < v->high; k++) {
-        const int64_t first = k * g->room, size = g->far.size[k];
-        if (most[k * r->nblock] < v->most[k]) {
-            const int64_t ndue
-                = list_due(g->due, g->far.haversine + first, size, most[k * r->nblock]);
-            sum_singles(to, t, g->singles + first, g->due, ndue, k, count);
-        } else
-            sum_singles(to, t, g->singles + first, NULL, size, k, count);
+    const double *most = r->most + lowest;
+    /* In registers, since for all that the compiler knows totals may lie anywhere. */
+    vec sums[FEW] = {0};
+    int all = 1;
+    for (int64_t k = v->low; k + 1 < v->high; k++)
+        all &= most[k * r->ntrue] >= v->most[k];
+    if (all)
+        sum_singles(sums, from, g->singles, NULL, g->far.size, count);
+    else {
+        const int64_t ndue = list_due(g->due, g->singles, g->far.haversine, g->far.size, most,
+                                      r->ntrue);
+        sum_singles(sums, from, g->singles, g->due, ndue, count);
     }
-    sum_harmonics(to, t, g, most, r->nblock, 1, count);
-    sum_harmonics(to, t, g, most, r->nblock, 2, count);
-    sum_harmonics(to, t, g, most, r->nblock, 3, count);
-    sum_harmonics(to, t, g, most, r->nblock, 4, count);
+    sum_harmonics(sums, from, g, most, r->ntrue, ONE, count);
+    sum_harmonics(sums, from, g, most, r->ntrue, ALL, count);
     for (int64_t i = 0; i < g->nmember; i++) {
         const member *p = g->members + i;
-        if (p->haversine <= most[p->node * r->nblock])
-            add_mean_of_pixel(to, mean_of_several(t, p, &several), p->pixel, p->node, p->fraction,
-                              count);
+        if (p->haversine <= most[p->node * r->ntrue])
+            add_seen(sums, from, mean_of_several(from.tables, p, &several), p->pixel, p->node,
+                     p->fraction, count);
     }
+    for (int64_t c = 0; c < count; c++)
+        totals[c] = sums[c];
 }

@@ -20,7 +20,7 @@ import numpy as np
 from skymix.axes import FloatArray, IntArray
 from skymix.domains.gamma.content import Part, Parts
 from skymix.domains.gamma.data import Data
-from skymix.domains.gamma.dispersion import dispersion_bound, true_edge_places
+from skymix.domains.gamma.dispersion import dispersion_bound, edge_steps, event_steps
 from skymix.domains.gamma.energy_windows import find_windows, largest_beyond
 from skymix.domains.gamma.exposure import Exposure
 from skymix.domains.gamma.psf_events import (
@@ -51,6 +51,7 @@ class Group:
     parts : what they hold
     spectra : (nrow, nenergy) of each part, each row over its expected counts
     weights : (npart, nenergy) the largest of these over the rows
+    nodes : lower offset node of each point, and distance to the next, of the parts that have points
     maps : content of the parts that have a map, None if there are none
     peaks : (nmap, ntrue) largest content over solid angle
     beyond : (nmap, ntrue) bound on what pixels beyond their reach make anywhere, sr-1
@@ -60,6 +61,7 @@ class Group:
     parts: list[Part]
     spectra: list[FloatArray]
     weights: FloatArray
+    nodes: list[tuple[IntArray, FloatArray] | None]
     maps: EventMaps | None
     peaks: FloatArray
     beyond: FloatArray
@@ -109,6 +111,61 @@ def _whole_blocks(windows: IntArray, ntrue: int) -> slice:
 
 
 @dataclass(frozen=True, eq=False)
+class Sight:
+    """How far events see the true sky of an observation.
+
+    Parameters
+    ----------
+    tolerance : share of the response that may be left out
+    """
+
+    exposure: Exposure
+    tolerance: float
+
+    @cached_property
+    def response(self) -> EventResponse:
+        """The response out to where it is seen."""
+        exposure = self.exposure
+        reach = np.radians(self.reach + 0.5 * math.hypot(*cell_of(exposure.true.sky)))
+        starts = np.arange(0, reach.shape[1], LANES)
+        scales = np.radians(exposure.psf.scales)
+        narrowest = np.minimum(scales[1:], scales[:-1])
+        return EventResponse.of(
+            SmoothPSF.of(exposure.psf, exposure.true.sky, reach),
+            np.radians(exposure.response.offset),
+            np.minimum.reduceat(narrowest, starts, axis=1),
+            reach,
+            exposure.response.edisp,
+            np.diff(np.log(exposure.true.energy.edges)),
+            edge_steps(exposure.response),
+        )
+
+    @cached_property
+    def reach(self) -> FloatArray:
+        """Radius that contains all but `tolerance` of the PSF, (noffset - 1, nenergy) deg.
+
+        It is that of the worse of the two nodes that a direction lies between.
+        """
+        rad = self.exposure.response.rad
+        index = (self.exposure.psf.contained < 1 - self.tolerance).sum(axis=1)
+        reach = rad[np.minimum(index, rad.size - 1)]
+        return np.asarray(np.maximum(reach[1:], reach[:-1]))
+
+    @cached_property
+    def beyond(self) -> FloatArray:
+        """Largest PSF at or beyond the reach, (noffset - 1, nenergy) sr-1."""
+        rad, psf = self.exposure.response.rad, self.exposure.response.psf
+        index = np.searchsorted(rad, self.reach, side="right") - 1
+        largest = np.maximum(largest_beyond(psf[:-1], index), largest_beyond(psf[1:], index))
+        return np.where(self.reach >= rad[-1], 0.0, largest)
+
+    @cached_property
+    def bound(self) -> FloatArray:
+        """Of the energy dispersion, over all offsets, (nenergy, ny)."""
+        return dispersion_bound(self.exposure.response)
+
+
+@dataclass(frozen=True, eq=False)
 class Scan:
     """The scan of some components of one observation.
 
@@ -116,12 +173,11 @@ class Scan:
     ----------
     parts : of the rows whose densities are wanted
     expected : (nrow,) expected counts of each component
-    tolerance : share of the response that may be left out
     """
 
     parts: Parts
     expected: Sequence[FloatArray]
-    tolerance: float
+    sight: Sight
     _kept: list[Group] = field(default_factory=list)
 
     @property
@@ -202,15 +258,17 @@ class Scan:
         maps = [part.map for _, part in owned if part.map is not None]
         sky, ntrue = self.exposure.true.sky, self.exposure.true.energy.size
         peaks, beyond = np.zeros((2, len(maps), ntrue))
-        between = np.arange(self._reach.shape[0])[:, None]
+        between = np.arange(self.sight.reach.shape[0])[:, None]
         near = (self.exposure.map_nodes[0].ravel() == between).astype(np.float64)
         for c, content in enumerate(maps):
             peaks[c] = (content / sky.solid_angle[..., None]).max(axis=(0, 1))
             totals = near @ content.reshape(-1, ntrue)
-            beyond[c] = (self._beyond * totals).sum(axis=0)
+            beyond[c] = (self.sight.beyond * totals).sum(axis=0)
         owners, parts = [owner for owner, _ in owned], [part for _, part in owned]
+        points = [part.points for part in parts]
+        nodes = [None if p is None else self.exposure.nodes(p.lon, p.lat) for p in points]
         laid_out = EventMaps.of(maps) if maps else None
-        return Group(owners, parts, spectra, weights, laid_out, peaks, beyond)
+        return Group(owners, parts, spectra, weights, nodes, laid_out, peaks, beyond)
 
     def _see(self, group: Group, data: Data) -> tuple[list[FloatArray], FloatArray, list[slice]]:
         """What each part shows at each event, a bound on what is left out, and where it shows it.
@@ -219,8 +277,8 @@ class Scan:
         (npart, nevent), of the row for which it is largest over its expected counts; the last
         ranges of true energies outside which the first are zero.
         """
-        exposure, response = self.exposure, self._response
-        place = true_edge_places(exposure.response, data.energy)
+        exposure, response = self.exposure, self.sight.response
+        place = event_steps(exposure.response, data.energy)
         missing = np.zeros((len(group.parts), data.size))
         on_maps: Iterator[FloatArray] = iter(())
         lit = [slice(None)] * len(group.parts)
@@ -234,10 +292,10 @@ class Scan:
                 if group.parts[n].points is None:
                     lit[n] = _whole_blocks(window, response.widths.size)
         seen = []
-        for part in group.parts:
+        for part, nodes in zip(group.parts, group.nodes, strict=True):
             dark = np.zeros((data.size, response.widths.size)) if part.map is None else None
             seen.append(next(on_maps) if dark is None else dark)
-            if part.points is not None:
+            if part.points is not None and nodes is not None:
                 p = part.points
                 points_to_events(
                     data.energy,
@@ -246,12 +304,13 @@ class Scan:
                     np.radians(p.lon),
                     np.radians(p.lat),
                     p.values,
-                    *exposure.nodes(p.lon, p.lat),
+                    *nodes,
                     exposure.psf.values,
                     math.radians(exposure.psf.rad_max),
                     place,
+                    response.edges,
                     response.widths,
-                    exposure.response.edisp,
+                    response.cumulative,
                     seen[-1],
                 )
         return seen, missing, lit
@@ -265,18 +324,19 @@ class Scan:
         missing = np.empty((len(weights), data.size))
         find_windows(
             place,
-            self._bound,
+            self.sight.response.edges,
+            self.sight.bound,
             data.energy,
             weights,
             group.peaks,
             group.beyond,
-            self.tolerance,
+            self.sight.tolerance,
             windows,
             core,
             missing,
         )
         seen = maps_to_events(
-            self._response,
+            self.sight.response,
             EventSky(exposure.true.sky, *exposure.map_nodes),
             maps,
             np.ascontiguousarray(data.energy),
@@ -288,49 +348,3 @@ class Scan:
             place,
         )
         return seen, missing, windows
-
-    @cached_property
-    def _response(self) -> EventResponse:
-        exposure = self.exposure
-        visited = np.radians(self._reach + 0.5 * self._diagonal)
-        starts = np.arange(0, visited.shape[1], LANES)
-        scales = np.radians(exposure.psf.scales)
-        narrowest = np.minimum(scales[1:], scales[:-1])
-        reach = np.maximum.reduceat(visited, starts, axis=1)
-        return EventResponse.of(
-            SmoothPSF.of(exposure.psf, exposure.true.sky, reach),
-            np.radians(exposure.response.offset),
-            np.minimum.reduceat(narrowest, starts, axis=1),
-            reach,
-            exposure.response.edisp,
-            np.diff(np.log(exposure.true.energy.edges)),
-        )
-
-    @cached_property
-    def _reach(self) -> FloatArray:
-        """Radius that contains all but `tolerance` of the PSF, (noffset - 1, nenergy) deg.
-
-        It is that of the worse of the two nodes that a direction lies between.
-        """
-        rad = self.exposure.response.rad
-        index = (self.exposure.psf.contained < 1 - self.tolerance).sum(axis=1)
-        reach = rad[np.minimum(index, rad.size - 1)]
-        return np.asarray(np.maximum(reach[1:], reach[:-1]))
-
-    @cached_property
-    def _beyond(self) -> FloatArray:
-        """Largest PSF at or beyond the reach, (noffset - 1, nenergy) sr-1."""
-        rad, psf = self.exposure.response.rad, self.exposure.response.psf
-        index = np.searchsorted(rad, self._reach, side="right") - 1
-        out = np.where(self._reach >= rad[-1], 0.0, largest_beyond(psf[:-1], index))
-        return np.maximum(
-            out, np.where(self._reach >= rad[-1], 0.0, largest_beyond(psf[1:], index))
-        )
-
-    @property
-    def _diagonal(self) -> float:
-        return math.hypot(*cell_of(self.exposure.true.sky))
-
-    @cached_property
-    def _bound(self) -> FloatArray:
-        return dispersion_bound(self.exposure.response)

@@ -12,7 +12,7 @@ import numpy as np
 from skymix.axes import FloatArray
 from skymix.domains.gamma.components.base import PointMorphology, Source, Term
 from skymix.domains.gamma.data import Data
-from skymix.domains.gamma.dispersion import dispersion_matrix, true_edge_places
+from skymix.domains.gamma.dispersion import dispersion_matrix, edge_steps, event_steps
 from skymix.domains.gamma.exposure import Exposure
 from skymix.domains.gamma.grids import coverage
 from skymix.domains.gamma.on_off import OnRegion
@@ -200,7 +200,7 @@ def _spectrum(
 def _dispersion_at(response: Response, weights: FloatArray, energy: FloatArray) -> FloatArray:
     """Density of each reconstructed energy at mixed offsets, (nevent, ntrue) TeV-1."""
     cumulative = np.tensordot(weights, response.edisp, axes=1)
-    place = true_edge_places(response, energy)
+    place = event_steps(response, energy)[:, None] - edge_steps(response)
     index = np.clip(np.floor(place).astype(np.int64), 0, response.log_migra.size - 2)
     fraction = np.clip(place - index, 0.0, 1.0)
     cell = np.arange(cumulative.shape[0])

@@ -7,7 +7,7 @@ import pytest
 from tests.synthetic import OFFSETS, gaussian_psf, small_exposure
 
 from skymix.axes import Grid, SkyGrid, separation
-from skymix.domains.gamma.dispersion import true_edge_places
+from skymix.domains.gamma.dispersion import edge_steps, event_steps
 from skymix.domains.gamma.psf_events import (
     LANES,
     EventMaps,
@@ -18,7 +18,7 @@ from skymix.domains.gamma.psf_events import (
 )
 from skymix.domains.gamma.psf_table import pixel_rules
 
-RAW = 5
+RAW = 3
 
 
 def king(rad, sigma, gamma=2.0):
@@ -43,7 +43,8 @@ def response_of(exposure, reach):
     starts = np.arange(0, exposure.true.energy.size, LANES)
     scales = np.radians(exposure.psf.scales)
     narrowest = np.minimum.reduceat(np.minimum(scales[1:], scales[:-1]), starts, axis=1)
-    reach = np.radians(np.broadcast_to(reach, narrowest.shape).copy())
+    energies = exposure.true.energy.size
+    reach = np.radians(np.broadcast_to(reach, (len(narrowest), energies)).copy())
     return EventResponse.of(
         SmoothPSF.of(exposure.psf, exposure.true.sky, reach),
         np.radians(exposure.response.offset),
@@ -51,6 +52,7 @@ def response_of(exposure, reach):
         reach,
         exposure.response.edisp,
         np.diff(np.log(exposure.true.energy.edges)),
+        edge_steps(exposure.response),
     )
 
 
@@ -66,7 +68,7 @@ def call(exposure, response, maps, windows, lon, lat, energy):
         np.radians(exposure.offset(lon, lat)),
         windows,
         np.tile([0, exposure.true.energy.size], (lon.size, 1)),
-        true_edge_places(exposure.response, energy),
+        event_steps(exposure.response, energy),
     )
 
 
@@ -88,7 +90,7 @@ def some_maps(exposure, n):
 def share_of_energy(exposure, energy):
     """Density of each event's energy, (nevent, noffset, ntrue) TeV-1."""
     widths = np.diff(np.log(exposure.true.energy.edges))
-    place = true_edge_places(exposure.response, energy)
+    place = np.subtract.outer(event_steps(exposure.response, energy), edge_steps(exposure.response))
     nodes = np.arange(exposure.response.edisp.shape[2])
     return np.array(
         [
@@ -140,8 +142,8 @@ def bearing(lon, lat, to_lon, to_lat):
     return np.arctan2(np.cos(b) * np.sin(d), north)
 
 
-def mean_by_terms(exposure, response, cell, lon, lat, terms):
-    """Mean of the PSF over a true pixel, and so many terms beside it, (noffset, nenergy)."""
+def mean_by_terms(exposure, response, cell, lon, lat, level):
+    """Mean of the PSF over a true pixel, and the terms beside it, (noffset, nenergy)."""
     sky, psf, ntrue = exposure.true.sky, response.psf, exposure.true.energy.size
     at = sky.lon[cell[1]], sky.lat[cell[0]]
     distance = np.atleast_1d(separation(*at, lon, lat))
@@ -150,7 +152,8 @@ def mean_by_terms(exposure, response, cell, lon, lat, terms):
     factors = [1.0, np.cos(4 * phi), shape * np.cos(2 * phi), np.cos(8 * phi), size]
     tables = [blocks(t, ntrue) for t in (psf.means, *psf.harmonics)]
     values = [look_up(t, distance, exposure.psf.rad_max)[:, 0] for t in tables]
-    return sum(f * v for f, v in zip(factors[: terms + 1], values, strict=False))
+    count = (1, 2, 5)[level]
+    return sum(f * v for f, v in zip(factors[:count], values[:count], strict=True))
 
 
 def plain_sums(exposure, response, maps, windows, lon, lat, energy):
@@ -167,7 +170,8 @@ def plain_sums(exposure, response, maps, windows, lon, lat, energy):
         for cell in np.ndindex(*sky.shape) if visited.size else ():
             k, f = nodes[cell], fractions[cell]
             distance = separation(sky.lon[cell[1]], sky.lat[cell[0]], lon[n], lat[n])
-            seen = np.radians(distance) <= response.reach[k]
+            lowest = np.maximum(np.unique(block) * LANES, windows[:, n, 0].min())
+            seen = np.radians(distance) <= response.reach[k, np.minimum(lowest, ntrue - 1)]
             place = np.sqrt(distance / exposure.psf.rad_max) * (exposure.psf.values.shape[1] - 1)
             bin_ = min(int(place), exposure.psf.values.shape[1] - 1) // 8
             level = least[k, visited, bin_].max()
@@ -197,8 +201,10 @@ def test_sums_are_those_of_the_plain_loop(scale, nmap) -> None:
     windows = np.tile([0, ntrue], (nmap, lon.size, 1))
     windows[0, 1] = 3, ntrue - 2
     windows[:, 2] = 0
+    windows[:, 3] = 5, ntrue
     # Pixels all within reach, and cut off at a distance that depends on energy and offset.
-    for reach in (5.0, [[0.25, 0.2, 0.13], [0.22, 0.3, 0.1]]):
+    falling = np.linspace(0.3, 0.1, ntrue)
+    for reach in (5.0, [falling, 1.2 * falling[::-1]]):
         response = response_of(exposure, reach)
         found = call(exposure, response, maps, windows, lon, lat, energy)
         expected = plain_sums(exposure, response, maps, windows, lon, lat, energy)
@@ -262,7 +268,7 @@ def test_mean_over_a_pixel_may_be_that_of_a_table() -> None:
 
 def test_tables_hold_the_psf_and_its_means() -> None:
     exposure = exposure_of()
-    psf = SmoothPSF.of(exposure.psf, exposure.true.sky, np.array([[1.0] * 3]))
+    psf = SmoothPSF.of(exposure.psf, exposure.true.sky, np.ones((1, exposure.true.energy.size)))
     ntrue, side = exposure.true.energy.size, np.degrees(psf.side)
     values = exposure.psf.values
     np.testing.assert_array_equal(blocks(psf.raw, ntrue), np.where(values < 1e-250, 0, values))
