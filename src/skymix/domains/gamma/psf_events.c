@@ -152,8 +152,10 @@ INLINE void disperse(view *v, const response *r, double place, double energy, in
         }
         for (int64_t k = low; k < high; k++)
             for (int64_t l = 0; l < LANES; l++)
-                v->share[first + k][l] = by_energy[l][k];
+                v->share[2 * (first + k)][l] = by_energy[l][k];
     }
+    for (int64_t k = v->low; k + 1 < v->high; k++)
+        v->share[2 * k + 1] = v->share[2 * k + 2] - v->share[2 * k];
 }
 
 /* Put the sums of a block at one map to an event's energies within its window. */

@@ -50,7 +50,7 @@ typedef struct {
     double *single_to;   /* (nnode) ... and up to which they are within reach and the tables */
     double end;     /* haversine of the last radial node, from which on there is nothing */
     double *narrow; /* (nnode - 1) width of the PSF */
-    vec *share;     /* (nnode) of each energy of a block in that of the event */
+    vec *share;     /* (nnode, 2) of each energy of a block in the event's; the rise to the next */
     int64_t *least; /* (nnode - 1, nbin) */
     /* Rows that are seen, with the parts of their haversines and the columns within the radius. */
     int64_t south, north;
@@ -286,7 +286,7 @@ static int reserve(gathered *g, view *v, const response *r, const sky *s, int64_
     double *on_sky = malloc((3 * room + 3 * s->nlat + s->nlon) * sizeof *on_sky);
     int32_t *pixels = malloc(4 * room * sizeof *pixels);
     double *by_node = malloc(5 * r->nnode * sizeof *by_node);
-    v->share = aligned_alloc(sizeof(vec), r->nnode * sizeof *v->share);
+    v->share = aligned_alloc(sizeof(vec), 2 * r->nnode * sizeof *v->share);
     v->least = calloc(r->nnode * r->nbin, sizeof *v->least);
     v->west = malloc(2 * s->nlat * sizeof *v->west);
     g->far.haversine = on_sky;

@@ -96,7 +96,7 @@ INLINE void find_places(const response *r, const double *haversine, double most,
     const double scale = (r->nrad - 1) / sqrt(r->rad_max), last = r->nrad - 1;
     if (most < NEAR)
         for (int64_t i = 0; i < size; i++)
-            place[i] = smaller(sqrt(small_angle(haversine[i])) * scale, last);
+            place[i] = smaller(small_angle_root(haversine[i]) * scale, last);
     else
         for (int64_t i = 0; i < size; i++)
             place[i] = smaller(sqrt(angle(haversine[i])) * scale, last);

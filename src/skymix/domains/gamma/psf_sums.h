@@ -68,7 +68,7 @@ INLINE vec mean_of_several(slabs t, const member *restrict to, const points *res
 typedef struct {
     slabs tables;
     const vec *content; /* of the first of the maps that are done at a time */
-    const vec *share;   /* (nnode) of each energy in that of the event */
+    const vec *share;   /* (nnode, 2) of each energy in that of the event; the rise to the next */
 } summing;
 
 /* Add a pixel's mean PSF to `count` maps, dispersed; dispersion is linear between offset nodes, as
@@ -76,8 +76,8 @@ typedef struct {
 INLINE void add_seen(vec *totals, summing from, vec mean, int64_t pixel, int64_t node,
                      double fraction, int64_t count)
 {
-    const vec *restrict low = from.share + node, *restrict here = from.content + pixel;
-    const vec seen = mean * (low[0] + fraction * (low[1] - low[0]));
+    const vec *restrict low = from.share + 2 * node, *restrict here = from.content + pixel;
+    const vec seen = mean * (low[0] + fraction * low[1]);
     for (int64_t c = 0; c < count; c++)
         totals[c] += seen * here[c];
 }
