@@ -65,7 +65,8 @@ def to_original_order(table: FloatArray, order: IntArray) -> None:
         place = np.argsort(order[start : start + _AMONG])
         moved = np.empty(place.size)
         for row in table[:, start : start + _AMONG]:
-            row[:] = np.take(row, place, out=moved, mode="clip")
+            moved[:] = row  # in one go, and into the cache
+            np.take(moved, place, out=row, mode="clip")
 
 
 def data_of(events: Events, grid: Grid, binned: bool) -> Data:
