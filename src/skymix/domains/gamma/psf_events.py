@@ -355,19 +355,9 @@ def _sky_members(
     (nodes, weights, sizes), limits = pixel_rules()
     pixel, height = map(math.radians, cell_of(sky))
     lon, lat = np.radians(sky.lon), np.radians(sky.lat)
+    of_lat = np.sin(lat), np.cos(lat), np.tan(lat)
     return (
-        *(
-            *sky.shape,
-            lon,
-            lat,
-            np.sin(lat),
-            np.cos(lat),
-            np.tan(lat),
-            *psf.excess,
-            node,
-            fraction,
-            0,
-        ),
+        *(*sky.shape, lon, lat, *of_lat, *psf.excess, node, fraction, 0),
         *(pixel, height, math.hypot(pixel, height) / math.sqrt(2)),
         *(*nodes.shape, nodes, weights, limits, sizes),
     )

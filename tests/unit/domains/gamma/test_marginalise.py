@@ -188,6 +188,32 @@ def test_maps_and_spectra_are_shares_of_all_counts() -> None:
     assert 0 < result.interpolation_error < 0.1
 
 
+def interpolation_error(source, exposure, data, binned):
+    """Mean difference halfway between nodes over the mean density, of the worst midpoint."""
+    found = []
+    for rows in (Rows.grid(source.parameters), Rows.midpoints(source.parameters)):
+        both = densities(source, exposure, data, rows, binned, 1e-6)
+        found.append(both.at_data / both.expected[:, None])
+    nodes, between = found
+    widths, indices = 3, INDICES.size
+    grid = nodes.reshape(widths, indices, -1)
+    halfway = [0.5 * (grid[1:] + grid[:-1]), 0.5 * (grid[:, 1:] + grid[:, :-1])]
+    halfway = np.concatenate([h.reshape(-1, data.size) for h in halfway])
+    change = np.abs(halfway - between) @ data.multiplicity
+    return (change / (between @ data.multiplicity)).max()
+
+
+@pytest.mark.parametrize("binned", [True, False])
+def test_interpolation_error_is_that_of_a_sample(binned) -> None:
+    """Of all data if they are few, and else of each so-manieth."""
+    exposure, source = small_exposure(), Blob(widths=(0.1, 0.2, 0.3))
+    few, many = (some_data(exposure, n) for n in (40, 1200))
+    for data, sample in ((few, few), (many, many.part(slice(None, None, 3)))):
+        found = marginalise(source, exposure, data, binned, 1e-6, "blob", "run")
+        expected = interpolation_error(source, exposure, sample, binned)
+        assert found.interpolation_error == pytest.approx(expected, rel=1e-6)
+
+
 def test_background_integrates_to_one_and_is_not_smeared() -> None:
     exposure = small_exposure()
     data, weight = uniform_points(exposure)
