@@ -279,16 +279,16 @@ def exactness_rows(fit: Fit) -> list[dict[str, Any]]:
             t.binning_error,
             LARGEST_DENSITY_ERROR,
             "in ln p",
-            "Largest change of the log density of any event when the true energy and sky cells"
-            " are made twice as fine.",
+            "Change of the density when the true energy and sky cells are made twice as fine, the"
+            " mean over the data, for the worst parameter values of any component.",
         ),
         (
             "Interpolation",
             t.interpolation_error,
             LARGEST_DENSITY_ERROR,
             "in ln p",
-            "Largest error of the log density of any event from interpolating between the nodes"
-            " of the scanned parameters.",
+            "Error of the density halfway between the nodes of the scanned parameters, the mean"
+            " over the data, for the worst pair of nodes of any component.",
         ),
     ]
     return [

@@ -31,7 +31,7 @@ class Marginals:
     counts_map: FloatArray = array("", ("row", "lat", "lon"))
     counts_spectrum: FloatArray = array("", ("row", "energy"))
     truncation: FloatArray = array("TeV-1 sr-1", ("datum",))  # bound on what the scan left out
-    binning_error: float = scalar()  # largest change of ln density when true cells are doubled
-    interpolation_error: float = scalar()  # largest error of ln density between nodes
+    binning_error: float = scalar()  # mean change of the density, of the worst row
+    interpolation_error: float = scalar()  # the same halfway between nodes
     observation: str = scalar()
     component: str = scalar()

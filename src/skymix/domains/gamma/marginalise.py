@@ -8,7 +8,7 @@ products. The density is then normalised over the observed data space:
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -110,7 +110,7 @@ def marginalise_sources(
         _Component(name, source, Rows.grid(source.parameters), Rows.midpoints(source.parameters))
         for name, source in sources.items()
     ]
-    sample = data.part(slice(None, None, _step(data)))
+    sample = _sample(data)
     if binned:
         found = _at_cells(components, exposure, data, sample, memory)
     else:
@@ -192,9 +192,19 @@ def _divisor(expected: FloatArray) -> FloatArray:
     return np.where(expected > 0, expected, np.inf)
 
 
-def _step(data: Data) -> int:
-    """Distance of the data at which errors are estimated."""
-    return max(1, -(-data.size // _EVENTS_FOR_ERRORS))
+def _sample(data: Data) -> Data:
+    """Data at which errors are estimated: all if they are few, and else those of some events.
+
+    The events are drawn at random, always the same: data at equal steps could all lie in one column
+    of the sky.
+    """
+    if data.size <= _EVENTS_FOR_ERRORS:
+        return data
+    rng = np.random.default_rng(0)
+    share = data.multiplicity / data.multiplicity.sum()
+    drawn = rng.choice(data.size, _EVENTS_FOR_ERRORS, p=share)
+    which, times = np.unique(drawn, return_counts=True)
+    return replace(data.part(which), multiplicity=times.astype(np.float64))
 
 
 def _energy_cell(exposure: Exposure, data: Data) -> IntArray:

@@ -46,7 +46,7 @@ typedef struct {
     const uint8_t *least;        /* (nnode - 1, nblock, nbin) */
     const double *cumulative;    /* (ngroup, ntrue, ny, LANES), by groups of nodes */
     const double *widths;        /* (ntrue) of the true energies in ln E */
-    const double *edges;         /* (ntrue + 1) of these, as steps of the cumulative's nodes */
+    const double *edges;         /* (ntrue + 1) of these, in steps of the cumulative's nodes */
 } response;
 
 INLINE double larger(double a, double b)
@@ -67,7 +67,7 @@ INLINE double small_angle(double h)
     return sqrt(h) * (2.0 + h * s);
 }
 
-/* Square root of the same, exact to rounding.
+/* Square root of the same, exact to rounding from a haversine of 1e-37 on.
  *
  * The fourth root of h is one step of third order from a guess in single precision, as two square
  * roots in double precision take longer. The root of the arcsine's series is a series too. */

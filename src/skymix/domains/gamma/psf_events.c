@@ -29,7 +29,7 @@ typedef struct {
     const double *lon, *lat, *offset; /* offset: angle to the pointing */
     const int64_t *windows;           /* (nmap, nevent, 2) half-open range of true energies */
     const int64_t *core;              /* (nevent, 2) range whose PSF sets the quadrature */
-    const double *place;              /* (nevent) among the cumulative's nodes, less true edges */
+    const double *place; /* (nevent) in steps of the cumulative's nodes, from the first */
 } events;
 
 /* Haversine from which on pixels are single values. */
@@ -108,7 +108,9 @@ INLINE void look(view *v, const response *r, const events *ev, int64_t nmap, int
     for (int64_t k = 0; k + 1 < r->nnode; k++) {
         const double reach = v->reach[k];
         most[k] = v->single_to[k] = -1.0;
-        if (r->offsets[k] - reach > ev->offset[n] || ev->offset[n] > r->offsets[k + 1] + reach)
+        /* Pixels nearer to the pointing than the first node are at this. */
+        if ((k && r->offsets[k] - reach > ev->offset[n])
+            || ev->offset[n] > r->offsets[k + 1] + reach)
             continue;
         for (int64_t b = v->first; b < v->last; b++)
             most[k] = larger(most[k], r->most[k * r->ntrue + lowest(v, b)]);

@@ -107,7 +107,10 @@ class SmoothPSF:
     def of(
         cls, table: PSFTable, sky: SkyGrid, reach: FloatArray, with_means: bool = True
     ) -> "SmoothPSF":
-        """Means over squares of the size of a sky's pixels, for `EventResponse.reach`, or none."""
+        """Means over squares of the size of a sky's pixels, out to a reach (noffset - 1, nenergy).
+
+        None if without means.
+        """
         noffset, nrad, nenergy = table.values.shape
         nblock, nbin = -(-nenergy // LANES), (nrad - 1) // _STRIDE + 1
         squares = np.broadcast_arrays(*(length**2 for length in _lengths(sky)))
@@ -307,7 +310,8 @@ def spread_points(
     Parameters
     ----------
     psf : with squares of that sky's pixels
-    scale, reach : (noffset - 1, nblock), (noffset - 1, nenergy) rad, as in `EventResponse`
+    scale : (noffset - 1, nblock) rad, as in `EventResponse`
+    reach : (noffset - 1, nenergy) rad, of each energy alone
     lon, lat : (npoint,) rad
     node, fraction : (npoint,) lower offset node of each point, and its distance to the next
     content : (npoint, nenergy)

@@ -20,21 +20,22 @@ typedef struct {
     double fraction, haversine;
 } member;
 
+/* Pixels of a list; the rows are those of the near ones only. */
 typedef struct {
     int64_t size;
-    double *haversine; /* (room) */
+    double *haversine;
     int32_t *pixel, *row;
 } listed;
 
 typedef struct {
-    int64_t room, nmap;
+    int64_t nmap;
     listed far, near;       /* certain singles, and pixels that may be something else */
-    single *singles;        /* (room): the far ones, then those of the near */
+    single *singles;        /* the far ones, then those of the near */
     harmonic *harmonics[2]; /* those with one term, and those with all */
     member *members;
     int64_t nharmonic[2], nmember;
     points several;
-    double *place; /* (room) among the radial nodes */
+    double *place; /* of a list, among the radial nodes */
     int32_t *due;  /* room for a list of singles */
 } gathered;
 
@@ -44,7 +45,7 @@ typedef struct {
     int64_t begin_energy, end_energy; /* those of them within the dispersion's table */
     int64_t low, high;                /* offset nodes */
     double radius;                    /* out to which pixels are seen, rad */
-    double *reach;  /* (nnode - 1) of the PSF in these blocks */
+    double *reach;  /* (nnode - 1) of the PSF, from the lowest energy of each block on */
     double *most;   /* (nnode) haversine of the same, -1 where nothing is seen */
     double *single_from; /* (nnode) haversine from which on pixels are certain singles ... */
     double *single_to;   /* (nnode) ... and up to which they are within reach and the tables */
@@ -275,7 +276,6 @@ static int reserve(gathered *g, view *v, const response *r, const sky *s, int64_
     const double edge = sin(0.5 * smaller(r->rad_max, M_PI) * (1.0 - 1e-12));
     v->end = smaller(edge * edge, 1.0 - 1e-15);
     v->first = -1; /* no window yet */
-    g->room = room;
     g->nmap = nmap;
     for (int h = 0; h < 2; h++) {
         g->harmonics[h] = malloc(room * sizeof *g->harmonics[h]);

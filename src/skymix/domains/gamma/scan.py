@@ -227,13 +227,13 @@ class Scan:
 
     @property
     def events_at_once(self) -> int:
-        """Events of which what is left out takes a quarter of the memory; few if parts are kept.
+        """Events whose columns and what is left out take a quarter of the memory, or few if kept.
 
         Whole blocks, as the rounding of a matrix product depends on its shape.
         """
         if self.parts.kept:
             return EVENTS_AT_ONCE
-        each = 8 * sum(int(numbers.max()) + 1 for numbers in self.morphologies)
+        each = 8 * (6 + sum(int(numbers.max()) + 1 for numbers in self.morphologies))
         blocks = int(0.25 * self.parts.memory / each / EVENTS_AT_ONCE)
         return EVENTS_AT_ONCE * max(1, blocks)
 

@@ -212,6 +212,20 @@ def test_sums_are_those_of_the_plain_loop(scale, nmap) -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14 * expected.max())
 
 
+def test_events_at_the_pointing_see_it_where_the_first_node_is_off_axis() -> None:
+    exposure = exposure_of()
+    offset = exposure.response.offset + 0.5
+    exposure = replace(exposure, response=replace(exposure.response, offset=offset))
+    lon, lat = (np.array([x + 0.03, x + 0.2]) for x in exposure.pointing)
+    maps, energy = some_maps(exposure, 2), np.array([2.0, 3.0])
+    windows = np.tile([0, exposure.true.energy.size], (len(maps), lon.size, 1))
+    response = response_of(exposure, 0.25)
+    found = call(exposure, response, maps, windows, lon, lat, energy)
+    expected = plain_sums(exposure, response, maps, windows, lon, lat, energy)
+    assert expected.any(axis=2).all()
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14 * expected.max())
+
+
 def fine_sums(exposure, maps, lon, lat, energy, sub):
     """Sums with every pixel cut into sub x sub."""
     fine = exposure.true.sky.split(sub)
