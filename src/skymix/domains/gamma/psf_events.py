@@ -107,9 +107,12 @@ class SmoothPSF:
     def of(
         cls, table: PSFTable, sky: SkyGrid, reach: FloatArray, with_means: bool = True
     ) -> "SmoothPSF":
-        """Means over squares of the size of a sky's pixels, out to a reach (noffset - 1, nenergy).
+        """Means over squares of the size of a sky's pixels.
 
-        None if without means.
+        Parameters
+        ----------
+        reach : (noffset - 1, nenergy) rad, out to which pixels are visited
+        with_means : whether there are to be means, or quadratures alone
         """
         noffset, nrad, nenergy = table.values.shape
         nblock, nbin = -(-nenergy // LANES), (nrad - 1) // _STRIDE + 1

@@ -116,6 +116,7 @@ class Sight:
 
     Parameters
     ----------
+    exposure : of the observation
     tolerance : share of the response that may be left out
     """
 
@@ -173,6 +174,7 @@ class Scan:
     ----------
     parts : of the rows whose densities are wanted
     expected : (nrow,) expected counts of each component
+    sight : of their exposure
     """
 
     parts: Parts
