@@ -57,7 +57,7 @@ def find_windows(
             missing[c, n] = max(total, 0.0)
 
 
-@njit(cache=True, fastmath={"reassoc"})
+@njit(forceinline=True, fastmath={"reassoc"})
 def _total(share: Any, low: int, high: int) -> float:
     total = 0.0
     for e in range(low, high):
@@ -65,7 +65,7 @@ def _total(share: Any, low: int, high: int) -> float:
     return total
 
 
-@njit(cache=True)
+@njit(forceinline=True)
 def _window(share: Any, whole: float, low: int, high: int, tolerance: float) -> tuple[int, int]:
     """Part of a half-open range with all but a tolerance of a share, half of it at each end."""
     if whole <= 0.0:

@@ -43,7 +43,7 @@ def _distance(lat1: float, lat2: float, dlon: float) -> float:
     return _angle(a * a + math.cos(lat1) * math.cos(lat2) * b * b)
 
 
-@njit(cache=True, fastmath=_FASTMATH)
+@njit(forceinline=True, fastmath=_FASTMATH)
 def _scatter(
     lat1: float,
     lat2: float,

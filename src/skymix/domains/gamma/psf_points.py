@@ -31,7 +31,7 @@ def _interpolate(table: Any, position: float) -> float:
     return float(table[i] + (at - i) * (table[i + 1] - table[i]))
 
 
-@njit(cache=True)
+@njit(forceinline=True)
 def _disperse(
     sums: Any,
     nodes: tuple[int, int],

@@ -9,6 +9,10 @@ one exponential, 2^n times a polynomial; factors of a component share both. Expo
 from the largest of a star's, so that nothing is too small. The logarithm is that of a product of
 mantissas, one a tile. Where that does not work (no density at all, or a covariance that is not
 positive) a tile is done again star by star.
+
+All that a kernel calls is made part of it (`forceinline`): a callee of its own would be taken from
+whatever the process has compiled before, which may round otherwise in the last bit than the kernel
+that the next process loads from numba's cache.
 """
 
 import math
@@ -55,7 +59,7 @@ def tiles_of(columns: FloatArray) -> FloatArray:
     return np.ascontiguousarray(tiles.swapaxes(0, 1))
 
 
-@njit(cache=True, fastmath=_FASTMATH, error_model="numpy")
+@njit(forceinline=True, fastmath=_FASTMATH, error_model="numpy")
 def _add_square(tile: Any, at: int, ndim: int, shape: Any, square: Any, norm: Any) -> None:
     """Add chi^2 of a factor to square / norm, and multiply norm by its determinant."""
     if ndim == 1:
@@ -87,7 +91,7 @@ def _add_square(tile: Any, at: int, ndim: int, shape: Any, square: Any, norm: An
             norm[i] *= own
 
 
-@njit(cache=True, fastmath=_SUMS, error_model="numpy")
+@njit(forceinline=True, fastmath=_SUMS, error_model="numpy")
 def _add_slopes(tile: Any, at: int, ndim: int, shape: Any, share: Any, out: Any) -> None:
     """Add share times the derivatives of a factor's log density by its mean and covariance.
 
@@ -155,7 +159,7 @@ def _add_slopes(tile: Any, at: int, ndim: int, shape: Any, share: Any, out: Any)
         out[8] += s5
 
 
-@njit(cache=True, fastmath=_FASTMATH, error_model="numpy")
+@njit(forceinline=True, fastmath=_FASTMATH, error_model="numpy")
 def _exponents(square: Any, norm: Any, bits: Any, log: Any, power: Any, root: Any, of: Any) -> bool:
     """Power of two in exp(log - square / norm / 2), and 1 / sqrt(norm); false where norm <= 0.
 
@@ -177,7 +181,7 @@ def _exponents(square: Any, norm: Any, bits: Any, log: Any, power: Any, root: An
     return bool(lowest >= _NORMAL)
 
 
-@njit(cache=True, fastmath=_FASTMATH, error_model="numpy")
+@njit(forceinline=True, fastmath=_FASTMATH, error_model="numpy")
 def _add_terms(
     weight: float, power: Any, root: Any, highest: Any, scale: Any, bits: Any, mixed: Any
 ) -> None:
@@ -208,7 +212,7 @@ def _add_terms(
         mixed[i] += weight * term
 
 
-@njit(cache=True, fastmath=_SUMS, error_model="numpy")
+@njit(forceinline=True, fastmath=_SUMS, error_model="numpy")
 def _log_product(value: Any, bits: Any) -> float:
     """Sum of the logarithms of a tile, NaN if one is out of range; its numbers are lost."""
     low, high, exponents = bits[0], bits[0], 0
@@ -222,7 +226,7 @@ def _log_product(value: Any, bits: Any) -> float:
     return math.log(product) + exponents / _LOG2E if low > _LOW and high < _HIGH else np.nan
 
 
-@njit(cache=True, error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def _squares(tile: Any, factors: Any, first: int, shape: Any, square: Any, norm: Any) -> int:
     """chi^2 = square / norm and determinant of a component's factors; gives the next factor."""
     square[:] = 0.0
@@ -234,7 +238,7 @@ def _squares(tile: Any, factors: Any, first: int, shape: Any, square: Any, norm:
     return at
 
 
-@njit(cache=True, fastmath=_SUMS, error_model="numpy")
+@njit(forceinline=True, fastmath=_SUMS, error_model="numpy")
 def _mix(
     tile: Any,
     count: int,
@@ -280,7 +284,7 @@ def _mix(
     return total / _LOG2E + _log_product(norm, bits) if good else np.nan
 
 
-@njit(cache=True, error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def _log(
     tile: Any, factors: Any, extra: Any, shape: Any, extras: Any, t: int, log: Any, work: Any
 ) -> None:
@@ -296,7 +300,7 @@ def _log(
                 log[k, i] -= 0.5 * (square[i] / norm[i] + math.log(norm[i]))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def _log_carefully(weight: Any, log: Any, count: int) -> float:
     """Sum of ln sum_k weight_k exp(log_ki) of a tile; the logs become exp(log_ki) over that sum."""
     total = 0.0
@@ -329,7 +333,7 @@ def log_densities(tiles: Any, factors: Any, extra: Any, shape: Any, extras: Any)
     return out.reshape(extra.size, tiles.shape[0] * _TILE)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(forceinline=True, error_model="numpy")
 def _add_gradient(
     tile: Any,
     factors: Any,

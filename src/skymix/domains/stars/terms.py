@@ -146,8 +146,7 @@ class Terms:
     def _tables(self) -> tuple[Any, Any, Any]:
         """Tiles, factors and extra, read-only as in a rank that shares them.
 
-        Numba compiles anew for arrays that can be written, and what it fuses, hence the last bits,
-        depends on what it has compiled before.
+        Numba compiles anew for arrays that can be written.
         """
         return _read_only(self._tiles), _read_only(self._factors), _read_only(self._extra)
 

@@ -1,10 +1,17 @@
 """Densities of stars against scipy."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy import special, stats
 
 from skymix.domains.stars import kernel
+
+ROOT = Path(__file__).resolve().parents[4]
 
 
 def stars(nstar, ndim, rng):
@@ -22,7 +29,7 @@ def peer(values, errors, weight, mean, covariance, constant):
     return special.logsumexp(terms, axis=0)
 
 
-def log_sum(values, errors, weight, mean, covariance, constant):
+def log_sum(values, errors, weight, mean, covariance, constant, writable=True):
     """Log likelihood of each point of normal components and a constant one."""
     (nstar, ndim), (npoint, ncomponent) = values.shape, weight.shape
     lower = np.tril_indices(ndim)
@@ -33,6 +40,7 @@ def log_sum(values, errors, weight, mean, covariance, constant):
     shape[:, :, :ndim] = mean
     shape[:, :, 3 : 3 + len(lower[0])] = covariance[:, :, *lower]
     tiles, value = kernel.tiles_of(columns[:, kernel.filled_up(nstar)]), np.zeros(npoint)
+    tiles.flags.writeable = writable
     kernel.log_sum(
         tiles, nstar, factors, np.full(ncomponent + 1, -1),
         np.concatenate([weight, np.full((npoint, 1), constant)], axis=1), shape,
@@ -79,3 +87,32 @@ def test_no_density_is_minus_infinity_and_a_negative_variance_no_number():
     assert log_sum(values, errors, np.zeros((1, 1)), mean, np.ones((1, 1, 1, 1)), 0.0) == -np.inf
     bad = log_sum(values, errors, np.ones((1, 1)), mean, np.full((1, 1, 1, 1), -50.0), 0.0)
     assert np.isnan(bad)
+
+
+DIGEST = """
+import hashlib
+import numpy as np
+from skymix.domains.stars import kernel
+from tests.unit.domains.stars import test_kernel as tests
+
+rng = np.random.default_rng(2)
+values, errors = tests.stars(300, 2, rng)
+points = rng.dirichlet(np.ones(3), 500), rng.normal(size=(500, 3, 2)), np.full((500, 3, 2, 2), 0.1)
+digest = hashlib.sha256()
+for writable in (True, False):
+    digest.update(tests.log_sum(values, errors, *points, 0.01, writable))
+print(digest.hexdigest(), sum(kernel.log_sum.stats.cache_misses.values()))
+"""
+
+
+def test_compiled_and_kept_code_give_the_same_bits(tmp_path):
+    def run():
+        command = [sys.executable, "-c", DIGEST]
+        env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+        text = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+        digest, compiled = text.split()
+        return digest, int(compiled)
+
+    digest, compiled = run()
+    assert compiled == 2
+    assert run() == (digest, 0)
