@@ -16,6 +16,7 @@ from skymix.sampling.batches import BatchPool
 from skymix.sampling.executor import Timing
 from skymix.sampling.problem import Problem
 from skymix.sampling.progress import Progress
+from skymix.sampling.quick_sums import quick_sums
 from skymix.sampling.run import WeightedRun
 from skymix.sampling.session import Clock, Session
 
@@ -46,6 +47,7 @@ class NestedRun(WeightedRun):
     timing: Timing = field(default_factory=Timing)
 
 
+@quick_sums()
 def sample_nested(
     problem: Problem,
     live_points: int,
