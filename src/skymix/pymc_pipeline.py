@@ -128,7 +128,9 @@ def _write_posterior(
     problem: "PymcProblem",
     provenance: Provenance,
 ) -> None:
-    from skymix.sampling import WeightedRun, chains_tree, posterior_tree
+    from skymix.sampling import WeightedRun
+    from skymix.sampling.chains import chains_tree
+    from skymix.sampling.posterior import posterior_tree
 
     seed = sampler_seed(study, _FIT)
     if isinstance(run, WeightedRun):

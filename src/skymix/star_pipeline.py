@@ -163,7 +163,9 @@ def _write_posterior(
     provenance: Provenance,
 ) -> None:
     from skymix.domains.stars.build import units_of
-    from skymix.sampling import WeightedRun, chains_tree, posterior_tree
+    from skymix.sampling import WeightedRun
+    from skymix.sampling.chains import chains_tree
+    from skymix.sampling.posterior import posterior_tree
 
     truth: dict[str, float] = {}
     shared = (

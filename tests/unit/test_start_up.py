@@ -34,7 +34,7 @@ def test_help_imports_nothing_heavy():
          {"gammapy", "matplotlib", "dynesty", "pandas", "xarray"}),
         ("skymix.pipeline, skymix.domains.gamma.observe",
          {"gammapy", "matplotlib", "dynesty", "pandas", "xarray"}),
-        ("skymix.pipeline, skymix.sampling", {"gammapy", "matplotlib"}),
+        ("skymix.pipeline, skymix.sampling", {"gammapy", "matplotlib", "pandas", "xarray"}),
         ("skymix.pipeline, skymix.diagnostics", {"gammapy", "matplotlib", "dynesty"}),
     ],
 )  # fmt: skip

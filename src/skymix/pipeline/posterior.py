@@ -160,7 +160,9 @@ def _tree(
     check: Mapping[str, Any] = MappingProxyType({}),
 ) -> "xr.DataTree":
     """Groups of a posterior, with the results of a check among its attributes."""
-    from skymix.sampling import WeightedRun, chains_tree, posterior_tree
+    from skymix.sampling import WeightedRun
+    from skymix.sampling.chains import chains_tree
+    from skymix.sampling.posterior import posterior_tree
     from skymix.store.tables import units_of
 
     shared = (

@@ -1,6 +1,8 @@
-"""Samplers and what they make."""
+"""Samplers and what they make.
 
-from skymix.sampling.chains import chains_tree
+Files of draws are made in the modules `posterior` and `chains`, which need xarray.
+"""
+
 from skymix.sampling.check import check_evidence
 from skymix.sampling.checkpoint import Checkpoint
 from skymix.sampling.conditional import sample_conditional
@@ -11,7 +13,6 @@ from skymix.sampling.mixture_op import model_from_mixture
 from skymix.sampling.mpi import run_on_ranks
 from skymix.sampling.nested import NestedRun, sample_nested
 from skymix.sampling.nuts import ChainRun, sample_nuts
-from skymix.sampling.posterior import posterior_tree
 from skymix.sampling.problem import Problem
 from skymix.sampling.progress import Progress
 from skymix.sampling.pymc_file import ModelFile
@@ -36,14 +37,12 @@ __all__ = [
     "StopRequest",
     "Timing",
     "WeightedRun",
-    "chains_tree",
     "check_evidence",
     "deadline",
     "highest_likelihood",
     "merge_runs",
     "model_from_mixture",
     "nuts_starts",
-    "posterior_tree",
     "problem_from_pymc",
     "run_on_ranks",
     "sample_conditional",

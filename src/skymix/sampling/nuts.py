@@ -5,16 +5,18 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from skymix.axes import FloatArray
 from skymix.errors import SkymixError
 from skymix.sampling.progress import Progress
 from skymix.sampling.pymc_import import MODE, import_pymc
 from skymix.sampling.pymc_prior import element_names
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 # Vehtari, Gelman, Simpson, Carpenter and Buerkner (2021), Bayesian Analysis 16, 667.
 LARGEST_RHAT = 1.01
@@ -194,7 +196,7 @@ def _nutpie(
     return nutpie.sample(compiled, **settings, seed=seed, progress_bar=False)
 
 
-def _flat(posterior: xr.Dataset) -> dict[str, FloatArray]:
+def _flat(posterior: "xr.Dataset") -> dict[str, FloatArray]:
     """Every entry of every variable, (nchain, ndraw) by name."""
     out: dict[str, FloatArray] = {}
     for variable, values in posterior.data_vars.items():
@@ -204,7 +206,7 @@ def _flat(posterior: xr.Dataset) -> dict[str, FloatArray]:
     return out
 
 
-def _statistics(found: xr.Dataset) -> dict[str, np.ndarray[Any, Any]]:
+def _statistics(found: "xr.Dataset") -> dict[str, np.ndarray[Any, Any]]:
     out = {}
     for name in _STATISTICS:
         own = name if name in found else _NUTPIE_NAMES[name]
@@ -214,6 +216,7 @@ def _statistics(found: xr.Dataset) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def _convergence(values: Mapping[str, FloatArray]) -> dict[str, dict[str, float]]:
+    import xarray as xr
     from arviz import ess, rhat
 
     dataset = xr.Dataset({name: (("chain", "draw"), x) for name, x in values.items()})

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy import optimize
 
 from skymix.axes import FloatArray
 from skymix.errors import SkymixError
@@ -48,6 +47,8 @@ def highest_likelihood(mixture: _Mixture, seed: int) -> FloatArray:
     SkymixError
         If the climb comes to no end.
     """
+    from scipy import optimize
+
     run = _rough_run(mixture, seed)
     best = run.samples[np.argmax(run.log_likelihood)]
     end = optimize.minimize(

@@ -11,8 +11,9 @@ from tests.unit.sampling.test_walks import Ridge
 
 from skymix.diagnostics import insertion_p_value
 from skymix.errors import SkymixError
-from skymix.sampling import merge_runs, posterior_tree, sample_nested
+from skymix.sampling import merge_runs, sample_nested
 from skymix.sampling.merge import log_volumes
+from skymix.sampling.posterior import posterior_tree
 
 
 class Island(Ridge):

@@ -9,8 +9,9 @@ from tests.unit.sampling.test_batches import Bowl
 
 from skymix.diagnostics import insertion_p_value
 from skymix.errors import SkymixError
-from skymix.sampling import LaplaceRun, posterior_tree, sample_nested
+from skymix.sampling import LaplaceRun, sample_nested
 from skymix.sampling.nested import evidence_of
+from skymix.sampling.posterior import posterior_tree
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from tests.unit.sampling.test_batches import Bowl
 from tests.unit.store.products import random_product
 
 from skymix.errors import DataError
-from skymix.sampling import posterior_tree, sample_nested
+from skymix.sampling import sample_nested
+from skymix.sampling.posterior import posterior_tree
 from skymix.store import Events, Provenance, read_posterior, write_posterior, write_product
 
 PROVENANCE = Provenance({"sampler": {"live_points": 100}}, {"likelihood.h5": "ab"}, 17)
