@@ -32,6 +32,6 @@ def log_sum(a: Any, b: Any = None, **settings: Any) -> Any:
 
     Quick for half the difference of two exponentials, the larger first; all else is scipy's.
     """
-    if b == _HALVES and not settings and len(a) == 2 and np.inf > a[0] > a[1]:
+    if isinstance(b, list) and b == _HALVES and not settings and np.inf > a[0] > a[1]:
         return np.log1p(-np.exp(a[1] - a[0])) + np.log(0.5) + a[0]
     return special.logsumexp(a, b=b, **settings)

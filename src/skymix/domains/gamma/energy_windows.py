@@ -1,4 +1,7 @@
-"""The true energies that an event can have come from."""
+"""The true energies that an event can have come from.
+
+Callees are made part of the kernel, so that no bit depends on what the process has compiled before.
+"""
 
 from typing import Any
 
