@@ -6,7 +6,7 @@ import sys
 import pytest
 
 HEAVY = ("astropy", "dynesty", "gammapy", "h5py", "matplotlib", "numba", "numpy", "pandas",
-         "pydantic", "scipy", "xarray", "yaml")  # fmt: skip
+         "pydantic", "scipy", "scipy.optimize", "xarray", "yaml")  # fmt: skip
 
 
 def imported(statement: str) -> set[str]:
@@ -34,7 +34,8 @@ def test_help_imports_nothing_heavy():
          {"gammapy", "matplotlib", "dynesty", "pandas", "xarray"}),
         ("skymix.pipeline, skymix.domains.gamma.observe",
          {"gammapy", "matplotlib", "dynesty", "pandas", "xarray"}),
-        ("skymix.pipeline, skymix.sampling", {"gammapy", "matplotlib", "pandas", "xarray"}),
+        ("skymix.pipeline, skymix.sampling",
+         {"gammapy", "matplotlib", "pandas", "scipy.optimize", "xarray"}),
         ("skymix.pipeline, skymix.diagnostics", {"gammapy", "matplotlib", "dynesty"}),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A pool for unmodified dynesty that draws many points at once with batched likelihood calls.
+"""A pool for dynesty that draws many points at once with batched likelihood calls.
 
 dynesty hands a pool `queue_size` independent tasks, each with a seed of its own. Uniform draws
 within the bound, random walks and random slices are run for all tasks in lock-step, one batched

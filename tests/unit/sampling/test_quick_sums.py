@@ -12,8 +12,15 @@ from skymix.sampling.quick_sums import log_sum, quick_sums
 HALVES = [0.5, -0.5]
 EDGES = [
     [0.0, -np.inf], [3.0, 3.0], [-2.0, -1.0], [-np.inf, -np.inf], [np.inf, 1.0], [np.nan, 1.0],
-    [800.0, -800.0], [-1e9, -1e9 - 1],
+    [800.0, -800.0], [-1e9, -1e9 - 1], [0.13, np.nextafter(0.13, 0)],
 ]  # fmt: skip
+
+
+class Floor(Bowl):
+    """The same with many points of one likelihood, a plateau."""
+
+    def log_likelihood(self, theta):
+        return np.maximum(super().log_likelihood(theta), -0.5)
 
 
 def test_differences_are_those_of_scipy() -> None:
@@ -26,36 +33,43 @@ def test_differences_are_those_of_scipy() -> None:
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("settings", [{}, {"b": [1.0, 2.0, 3.0]}, {"keepdims": True}])
-def test_other_sums_are_scipys(settings) -> None:
-    terms = [0.3, -4.0, 2.0]
-    assert log_sum(terms, **settings) == special.logsumexp(terms, **settings)
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        ([[0.3, -4.0]], {}),
+        ([[0.3, -4.0], 0], {}),
+        ([[0.3, -4.0], 0, HALVES], {}),
+        ([[0.3, -4.0, 2.0]], {"b": [1.0, 2.0, 3.0]}),
+        ([[[0.3], [-4.0]]], {"b": HALVES}),
+        ([[0.3, -4.0]], {"b": HALVES, "keepdims": True}),
+        ([[0.3, -4.0]], {"b": np.array(HALVES)}),
+    ],
+)
+def test_other_sums_are_scipys(arguments, settings) -> None:
+    found, expected = log_sum(*arguments, **settings), special.logsumexp(*arguments, **settings)
+    np.testing.assert_array_equal(found, expected)
+    assert np.shape(found) == np.shape(expected)
 
 
+@pytest.mark.parametrize("problem", [Bowl(), Floor()])
 @pytest.mark.parametrize("sample", ["unif", "rwalk"])
-def test_a_run_is_the_same_with_and_without(sample, monkeypatch) -> None:
-    def run():
-        found = sample_nested(Bowl(), 60, 0.1, "single", sample, 5)
-        return found.log_evidence, found.samples, found.log_weight, found.insertion_rank
+def test_every_sum_of_a_run_is_quick_and_that_of_scipy(problem, sample, monkeypatch) -> None:
+    asked = []
 
-    quick = run()
-    taken = []
-    with monkeypatch.context() as patch:
-        patch.setattr("skymix.sampling.quick_sums.log_sum", spy(taken))
-        plain = run()
-    assert len(taken) == quick[1].shape[0]
-    for one, other in zip(quick, plain, strict=True):
-        np.testing.assert_array_equal(one, other)
+    def both(**terms):
+        asked.append(terms)
+        found = log_sum(**terms)
+        assert found == special.logsumexp(**terms)
+        return found
 
+    def refuse(*_, **__):
+        raise AssertionError
 
-def spy(taken):
-    """scipy's sum, with a note of each call."""
-
-    def log_sum(*terms, **settings):
-        taken.append(settings)
-        return special.logsumexp(*terms, **settings)
-
-    return log_sum
+    monkeypatch.setattr("skymix.sampling.quick_sums.log_sum", both)
+    run = sample_nested(problem, 60, 0.1, "single", sample, 5)
+    assert len(asked) == run.log_likelihood.size
+    monkeypatch.setattr(special, "logsumexp", refuse)
+    assert all(np.isfinite(log_sum(**terms)) for terms in asked)
 
 
 def test_dynesty_is_left_as_it_was() -> None:

@@ -1,7 +1,7 @@
 """Kernels of the PSF operator from true directions to reconstructed pixels.
 
-One file, because numba's cache on disk does not follow a kernel's callees into other files; these
-are made part of the kernel, so that no bit depends on what the process has compiled before.
+One file, because numba's cache on disk does not follow a kernel's callees into other files.
+Callees are made part of the kernel, so that no bit depends on what the process compiled before.
 Angles are in rad. A quadrature rule is (nodes, weights, sizes) of `psf_table.difference_rules`.
 """
 

@@ -1,7 +1,7 @@
 """Kernel of the PSF operator from points on the true sky to events at their own coordinates.
 
-One file, because numba's cache on disk does not follow a kernel's callees into other files; these
-are made part of the kernel, so that no bit depends on what the process has compiled before.
+One file, because numba's cache on disk does not follow a kernel's callees into other files.
+Callees are made part of the kernel, so that no bit depends on what the process compiled before.
 Angles are in rad.
 """
 

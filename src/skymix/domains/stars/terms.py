@@ -146,7 +146,7 @@ class Terms:
     def _tables(self) -> tuple[Any, Any, Any]:
         """Tiles, factors and extra, read-only as in a rank that shares them.
 
-        Numba compiles anew for arrays that can be written.
+        For arrays that can be written numba would compile the kernel a second time.
         """
         return _read_only(self._tiles), _read_only(self._factors), _read_only(self._extra)
 

@@ -105,12 +105,15 @@ print(digest.hexdigest(), sum(kernel.log_sum.stats.cache_misses.values()))
 """
 
 
+@pytest.mark.slow
 def test_compiled_and_kept_code_give_the_same_bits(tmp_path):
     def run():
         command = [sys.executable, "-c", DIGEST]
         env = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-        text = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
-        digest, compiled = text.split()
+        done = subprocess.run(
+            command, env=env, capture_output=True, text=True, check=True, timeout=300
+        )
+        digest, compiled = done.stdout.split()
         return digest, int(compiled)
 
     digest, compiled = run()
