@@ -13,7 +13,7 @@ import sys
 import termios
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from itertools import pairwise
 from typing import Any, NoReturn, TextIO, TypeVar
 
@@ -250,6 +250,7 @@ def _start_mpi(ranks: int) -> Any:
         ) from None
     late = f"{ranks} ranks did not find each other within {_START} s; run again"
     if not MPI.Is_initialized():
+        avoid_ucx(MPI.Get_library_version(), os.environ)
         with time_limit(_START, late):
             MPI.Init()
     comm = MPI.COMM_WORLD
@@ -261,6 +262,21 @@ def _start_mpi(ranks: int) -> Any:
             " srun --mpi=pmi2 for MPICH and --mpi=pmix for Open MPI"
         )
     return comm
+
+
+def avoid_ucx(library: str, environment: MutableMapping[str, str]) -> None:
+    """Let an MPICH that has both talk over OFI and not UCX, unless the environment names one.
+
+    Over UCX one start of ten on several nodes fails or hangs with MPICH 5.0.2 under srun: the ranks
+    get addresses with whatever lay beside them in memory.
+
+    Parameters
+    ----------
+    library : what the MPI library says of itself
+    """
+    devices = [line for line in library.splitlines() if line.startswith("MPICH Device:")]
+    if any("ucx" in line and "ofi" in line for line in devices):
+        environment.setdefault("MPIR_CVAR_CH4_NETMOD", "ofi")
 
 
 def _end_mpi() -> None:
