@@ -35,6 +35,10 @@ def test_processes_that_cannot_find_each_other_are_refused() -> None:
     ("device", "environment", "network"),
     [
         ("MPICH Device: ch4:ucx ofi", {}, "ofi"),
+        ("MPICH Device: ch4:ucx ofi", {"PMI_SIZE": "8", "MPI_LOCALNRANKS": "4"}, "ofi"),
+        ("MPICH Device: ch4:ucx ofi", {"PMI_SIZE": "8", "MPI_LOCALNRANKS": "8"}, None),
+        ("MPICH Device: ch4:ucx ofi", {"PMI_SIZE": "8", "SLURM_STEP_NUM_NODES": "2"}, "ofi"),
+        ("MPICH Device: ch4:ucx ofi", {"PMI_SIZE": "8", "SLURM_STEP_NUM_NODES": "1"}, None),
         ("MPICH Device: ch4:ucx ofi", {"MPIR_CVAR_CH4_NETMOD": "ucx"}, "ucx"),
         ("MPICH Device: ch4:ucx", {}, None),
         ("Open MPI v5.0.6", {}, None),
