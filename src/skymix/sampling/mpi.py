@@ -13,13 +13,13 @@ import sys
 import termios
 import time
 import traceback
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NoReturn, TextIO, TypeVar
 
 from skymix.errors import Interrupted, SkymixError
 from skymix.sampling.executor import Executor, SerialExecutor, Timing, Work
-from skymix.sampling.launch import announced_ranks
+from skymix.sampling.launch import announced_ranks, avoid_ucx
 from skymix.sampling.problem import Problem
 from skymix.sampling.shared import share
 from skymix.sampling.stop import StopRequest
@@ -34,7 +34,6 @@ _PATIENCE = 300.0  # seconds that a rank may take longer than ...
 _SLOWER = 20.0  # ... so many times what rank 0 took for as many tasks
 _ORPHANED = 3600.0  # seconds without a word from rank 0
 _START = 300  # seconds until all ranks have found each other
-_NODES = "SLURM_STEP_NUM_NODES"  # set by srun
 _UNREAD = 10.0  # seconds for the launcher to read the last words of a job that fails
 
 
@@ -263,24 +262,6 @@ def _start_mpi(ranks: int) -> Any:
             " srun --mpi=pmi2 for MPICH and --mpi=pmix for Open MPI"
         )
     return comm
-
-
-def avoid_ucx(library: str, environment: MutableMapping[str, str]) -> None:
-    """Let an MPICH that has both talk over OFI between nodes, unless the environment names one.
-
-    Over UCX one start of ten on several nodes fails or hangs with MPICH 5.0.2 under srun: the ranks
-    get addresses with whatever lay beside them in memory. On a single node there is none of this,
-    and UCX needs no network there, not even a loopback.
-
-    Parameters
-    ----------
-    library : what the MPI library says of itself
-    """
-    devices = [line for line in library.splitlines() if line.startswith("MPICH Device:")]
-    here, ranks = (environment.get(name) for name in ("MPI_LOCALNRANKS", "PMI_SIZE"))  # by mpiexec
-    one_node = (here is not None and here == ranks) or environment.get(_NODES) == "1"
-    if any("ucx" in line and "ofi" in line for line in devices) and not one_node:
-        environment.setdefault("MPIR_CVAR_CH4_NETMOD", "ofi")
 
 
 def _end_mpi() -> None:

@@ -1,10 +1,9 @@
-"""Whether several ranks were started."""
+"""What launchers tell, and what MPI is told."""
 
 import pytest
 
 from skymix.errors import SkymixError
-from skymix.sampling.launch import announced_ranks
-from skymix.sampling.mpi import avoid_ucx
+from skymix.sampling.launch import announced_ranks, avoid_ucx
 
 BATCH_SCRIPT = {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "8", "SLURM_PROCID": "0"}
 
